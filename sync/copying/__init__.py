@@ -1,0 +1,7 @@
+"""How a commit group moves: one transaction of the target holds rows, checkpoints and fence.
+
+group.py     the transaction, the same for every way
+stream.py    PostgreSQL → PostgreSQL: COPY into COPY through a bounded queue
+attach.py    SQLite → SQLite: one INSERT … SELECT over an attached source
+stop.py      how a statement under way is made to end
+"""

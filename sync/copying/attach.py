@@ -1,0 +1,235 @@
+"""SQLite → SQLite: one INSERT … SELECT a group over an attached source.
+
+The run's snapshot is a read transaction on a connection of its own, while the attached source would also see
+what is committed later. `data_version` tells whether anything was; if so, the rows come from the snapshot in
+chunks. (In rollback-journal mode the snapshot keeps the source's writers waiting for as long as the run
+reads; in WAL mode it does not.)
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from sync.copying.group import expect_rows
+from sync.databases.failures import DRIVER_ERRORS
+from sync.databases.shape import DateClass, quoted
+from sync.errors import Cancelled
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date
+    from zoneinfo import ZoneInfo
+
+    from sqlalchemy import Connection
+
+    from sync.copying.group import Mover
+    from sync.databases.sqlite import SqliteDatabase
+    from sync.locking.lease import Lease
+    from sync.planning import Group
+
+ATTACHED = "batch_sync_source"
+TEMPORARY = 'temp."batch_sync_moved"'
+CHUNK = 5_000  # rows of one round trip
+CHANGED = -1  # a data version that SQLite never gives
+TRIES = 5
+STEPS = 100_000  # of SQLite's machine between two looks at whether to stop
+
+
+class AttachWay:
+    """The way of one run between two SQLite files; they have one write lock, so one mover."""
+
+    parallel_max = 1
+
+    def __init__(
+        self, source: SqliteDatabase, target: SqliteDatabase, *, zone: ZoneInfo, snapshot: bool
+    ) -> None:
+        self._mover = AttachMover(source, target, zone=zone)
+        self._snapshot = snapshot
+
+    def read(self) -> Connection:
+        """The connection to count on: the run's snapshot, unless the settings want none."""
+        return self._mover.open(snapshot=self._snapshot)
+
+    def mover(self) -> Mover:
+        """The one mover."""
+        return self._mover
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        self._mover.close()
+
+
+class AttachMover:
+    """Moves groups with the snapshot's connection and one that writes."""
+
+    def __init__(self, source: SqliteDatabase, target: SqliteDatabase, *, zone: ZoneInfo) -> None:
+        self._source = source
+        self._target = target
+        self._zone = zone
+        self._reader: Connection | None = None
+        self._writer: Connection | None = None
+        self._frozen = False
+        self._version = CHANGED
+        self._stopped = False
+
+    def open(self, *, snapshot: bool) -> Connection:
+        """The reading connection; with `snapshot`, inside a read transaction that lasts as long as the run."""
+        driver = _driver(self.writer())
+        self._reader = self._source.connect()
+        self._frozen = snapshot
+        if snapshot:
+            self._version = self._freeze(driver, self._reader)
+        return self._reader
+
+    def _freeze(self, driver: sqlite3.Connection, reader: Connection) -> int:
+        """Begin the snapshot; the attached source's version at that very moment, or CHANGED."""
+        for _ in range(TRIES):
+            before = _data_version(driver)
+            reader.rollback()
+            reader.exec_driver_sql("SELECT 1 FROM sqlite_master LIMIT 1").all()
+            if _data_version(driver) == before:
+                return before
+        return CHANGED
+
+    def writer(self) -> Connection:
+        """The target's connection with the source attached to it."""
+        if self._writer is None:
+            self._writer = self._target.connect()
+            driver = _driver(self._writer)
+            driver.set_progress_handler(lambda: int(self._stopped), STEPS)
+            driver.execute(f"ATTACH DATABASE ? AS {ATTACHED}", (self._source.uri,))
+        return self._writer
+
+    def prefetch(self, group: Group) -> None:
+        """Nothing: reading and writing are one statement."""
+
+    def delete_days(self, group: Group) -> None:
+        """Remove the rows of the group's days from the target."""
+        where = group.condition(self._target, self._zone)
+        self.writer().exec_driver_sql(f"DELETE FROM {_target(group)} WHERE {where}")
+
+    def load(self, group: Group) -> Mapping[date, int]:
+        """Insert the group's rows; the rows of each day."""
+        return self._fill(group, into=_target(group))
+
+    def load_moved(self, group: Group) -> tuple[Mapping[date, int], list[date]]:
+        """As `load` by way of a temporary table; rows of its keys on other days go first."""
+        pair, writer = group.pair, self.writer()
+        columns, key = ", ".join(map(quoted, pair.columns)), ", ".join(map(quoted, pair.key))
+        writer.exec_driver_sql(f"DROP TABLE IF EXISTS {TEMPORARY}")
+        writer.exec_driver_sql(
+            f"CREATE TEMPORARY TABLE batch_sync_moved AS SELECT {columns} FROM {_target(group)} LIMIT 0"
+        )
+        rows = self._fill(group, into=TEMPORARY)
+        moved = f"FROM {_target(group)} WHERE ({key}) IN (SELECT {key} FROM {TEMPORARY})"
+        found = writer.exec_driver_sql(
+            f"SELECT DISTINCT {quoted(pair.target_date.name)} {moved}"
+        ).scalars()
+        elsewhere = sorted(
+            {day for value in found if (day := self._day(value, pair.target_date.date_class))}
+        )
+        writer.exec_driver_sql(f"DELETE {moved}")
+        writer.exec_driver_sql(
+            f"INSERT INTO {_target(group)} ({columns}) SELECT {columns} FROM {TEMPORARY}"
+        )
+        return rows, elsewhere
+
+    def _day(self, value: object, kind: DateClass | None) -> date | None:
+        with suppress(ValueError, TypeError):
+            at = datetime.fromisoformat(str(value))
+            return (
+                at.replace(tzinfo=UTC).astimezone(self._zone).date()
+                if kind is DateClass.TIMESTAMPTZ
+                else at.date()
+            )
+        return None
+
+    def _fill(self, group: Group, *, into: str) -> Mapping[date, int]:
+        if self._stopped:
+            raise Cancelled
+        # BEGIN IMMEDIATE has begun to read the attached source too: it stays as it is until the commit.
+        same = not self._frozen or _data_version(_driver(self.writer())) == self._version
+        counts = self._counts(group)
+        try:
+            copied = (
+                self._insert_at_once(group, into) if same else self._insert_in_chunks(group, into)
+            )
+        except DRIVER_ERRORS:
+            if self._stopped:
+                raise Cancelled from None
+            raise
+        expect_rows(group, counted=sum(counts.values()), copied=copied)
+        return counts
+
+    def _counts(self, group: Group) -> Mapping[date, int]:
+        if self._frozen:
+            return {partition.day: partition.source_rows for partition in group.partitions}
+        attached = replace(group.pair.source, schema=ATTACHED)
+        return self._source.count_by_day(
+            self.writer(),
+            attached,
+            group.pair.date_column,
+            group.days,
+            self._zone,
+            group.pair.where,
+        )
+
+    def _insert_at_once(self, group: Group, into: str) -> int:
+        columns = ", ".join(map(quoted, group.pair.columns))
+        rows = self._select(group, replace(group.pair.source, schema=ATTACHED).sql)
+        return self.writer().exec_driver_sql(f"INSERT INTO {into} ({columns}) {rows}").rowcount
+
+    def _insert_in_chunks(self, group: Group, into: str) -> int:
+        assert self._reader is not None  # noqa: S101 - opened before the first group
+        columns = ", ".join(map(quoted, group.pair.columns))
+        places = ", ".join("?" * len(group.pair.columns))
+        rows = _driver(self._reader).execute(self._select(group, group.pair.source.sql))
+        writer, copied = _driver(self.writer()), 0
+        while (chunk := rows.fetchmany(CHUNK)) and not self._stopped:
+            writer.executemany(f"INSERT INTO {into} ({columns}) VALUES ({places})", chunk)
+            copied += len(chunk)
+        return copied
+
+    def _select(self, group: Group, table: str) -> str:
+        columns = ", ".join(map(quoted, group.pair.columns))
+        where = group.condition(self._source, self._zone) + (
+            f" AND ({group.pair.where})" if group.pair.where else ""
+        )
+        return f"SELECT {columns} FROM {table} WHERE {where}"
+
+    def settled(self, group: Group, lease: Lease) -> bool:
+        """A commit of this process's own library: its answer is never lost."""
+        del group, lease
+        return False
+
+    def reset(self) -> None:
+        """Nothing was read ahead, and a file's connection does not break."""
+
+    def interrupt(self) -> None:
+        """Make the statement under way end at once: SQLite looks at `_stopped` as it goes."""
+        self._stopped = True
+
+    def close(self) -> None:
+        """Let go of both connections."""
+        for connection in (self._writer, self._reader):
+            if connection is not None:
+                with suppress(*DRIVER_ERRORS):
+                    connection.close()
+
+
+def _target(group: Group) -> str:
+    return replace(group.pair.target, schema="main").sql
+
+
+def _driver(connection: Connection) -> sqlite3.Connection:
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)  # noqa: S101 - SqliteDatabase made it
+    return driver
+
+
+def _data_version(driver: sqlite3.Connection) -> int:
+    return int(driver.execute(f"PRAGMA {ATTACHED}.data_version").fetchone()[0])

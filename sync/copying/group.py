@@ -1,0 +1,177 @@
+"""One commit group, whole or not at all.
+
+    DELETE the days' rows → load the new ones → checkpoints → fence → COMMIT
+
+Rows, checkpoint and fence commit together: a kill anywhere here leaves each day old or new, never between.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from sync.databases.failures import DRIVER_ERRORS, Failure, failure
+from sync.databases.ledger import Checkpoint
+from sync.errors import N_, CopyError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date
+
+    from sqlalchemy import Connection
+
+    from sync.locking.lease import Lease
+    from sync.planning import Group
+
+
+class Mover(Protocol):
+    """A way to move groups, with its connections; used by one thread but for `interrupt`."""
+
+    def writer(self) -> Connection:
+        """The target's connection. Raises ConnectError."""
+        ...
+
+    def prefetch(self, group: Group) -> None:
+        """Begin to read a group ahead of its turn."""
+        ...
+
+    def delete_days(self, group: Group) -> None:
+        """Remove the rows of the group's days from the target."""
+        ...
+
+    def load(self, group: Group) -> Mapping[date, int]:
+        """Write the group's rows; the rows of each day. Raises LostSource, Cancelled, CopyError, DBAPIError."""
+        ...
+
+    def load_moved(self, group: Group) -> tuple[Mapping[date, int], list[date]]:
+        """As `load`, but rows of its keys on other days go first; also those days. For keys that moved."""
+        ...
+
+    def settled(self, group: Group, lease: Lease) -> bool:
+        """After a lost answer to COMMIT: whether it was committed, asked once the old session is gone."""
+        ...
+
+    def reset(self) -> None:
+        """Forget what was read ahead and any broken connection; the next use makes new ones."""
+        ...
+
+    def interrupt(self) -> None:
+        """Make whatever is under way end at once; called from another thread."""
+        ...
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        ...
+
+
+class Way(Protocol):
+    """How rows get from this kind of source to this kind of target, for one run."""
+
+    parallel_max: int
+
+    def read(self) -> Connection:
+        """The connection to count on, inside the run's snapshot. Raises ConnectError."""
+        ...
+
+    def mover(self) -> Mover:
+        """One mover; at most `parallel_max` are asked for."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what `read` opened."""
+        ...
+
+
+class LostSource(Exception):  # noqa: N818 - a fact that the runner handles, not an error that people see
+    """The source's snapshot is gone with its connection; counts no longer agree with rows."""
+
+
+class CommitUnknown(Exception):  # noqa: N818 - as above
+    """Whether a COMMIT came true could not be found out in time; the run must not go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What became of a group. `elsewhere` are the days that lost rows to it."""
+
+    rows_by_day: Mapping[date, int]
+    elsewhere: tuple[date, ...] = ()
+
+
+def replace_group(mover: Mover, group: Group, lease: Lease) -> Moved:
+    """Bring one group to the target in one transaction; returns after its commit.
+
+    Raises LeaseLost from the fence, and whatever the databases raise; then nothing of it was written.
+    """
+    pair = group.pair
+    if pair.key and not pair.key_enforced:
+        # Nothing in the target would refuse a second row of one key, so it cannot be found out by trying.
+        return _replace(mover, group, lease, moved=True)
+    try:
+        return _replace(mover, group, lease, moved=False)
+    except DRIVER_ERRORS as error:
+        if not pair.key or failure(error) is not Failure.DUPLICATE_KEY:
+            raise
+    mover.reset()
+    return _replace(mover, group, lease, moved=True)
+
+
+def _replace(mover: Mover, group: Group, lease: Lease, *, moved: bool) -> Moved:
+    connection = mover.writer()
+    transaction = connection.begin()
+    try:
+        mover.delete_days(group)
+        rows, elsewhere = mover.load_moved(group) if moved else (mover.load(group), [])
+        _write_checkpoints(connection, group, lease, rows, elsewhere)
+        lease.fence(connection)
+    except BaseException:
+        with suppress(*DRIVER_ERRORS):
+            transaction.rollback()
+        raise
+    try:
+        transaction.commit()
+    except DRIVER_ERRORS as error:
+        # The answer was lost, not the commit: never try again blindly.
+        if failure(error) is not Failure.DISCONNECTED or not mover.settled(group, lease):
+            raise
+    return Moved(rows_by_day=rows, elsewhere=tuple(elsewhere))
+
+
+def _write_checkpoints(
+    connection: Connection,
+    group: Group,
+    lease: Lease,
+    rows: Mapping[date, int],
+    elsewhere: list[date],
+) -> None:
+    if elsewhere:
+        lease.ledger.forget_checkpoints(connection, group.pair.name, elsewhere)
+    lease.ledger.write_checkpoints(
+        connection,
+        [
+            Checkpoint(
+                table=group.pair.name,
+                day=partition.day,
+                rows=rows.get(partition.day, 0),
+                definition=group.pair.definition,
+                day_closed=partition.day_closed,
+                run_id=lease.run_id,
+                token=lease.token,
+            )
+            for partition in group.partitions
+        ],
+    )
+
+
+def expect_rows(group: Group, *, counted: int, copied: int) -> None:
+    """Raise CopyError unless as many rows came as were counted in the same snapshot."""
+    if counted != copied:
+        raise CopyError(
+            table=group.pair.name,
+            days=str(group.days),
+            reason=f"{copied} rows came, but {counted} were counted in the same snapshot",
+            advice=N_(
+                "Look for triggers or rules on the target that drop or add rows, then start again."
+            ),
+        )

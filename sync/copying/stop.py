@@ -1,0 +1,46 @@
+"""How a PostgreSQL statement under way is made to end, whatever its state.
+
+A polite cancel does nothing to a COPY that waits for its client, and `close()` from another thread blocks
+until the query ends. So: cancel, and when that does not help within a deadline, shut the socket down, which
+wakes the thread that waits on it; the server ends a session whose client is gone.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import psycopg2
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+CANCEL_DEADLINE_S = 2.0
+
+
+def end_statements(drivers: Iterable[Any], done: threading.Event) -> None:
+    """Cancel what these psycopg2 connections do; after 2 s without `done`, shut their sockets down."""
+    connections = list(drivers)
+    for connection in connections:
+        # A cancel opens a connection of its own, which may hang as the first one does.
+        threading.Thread(target=_cancel, args=(connection,), name="cancel", daemon=True).start()
+    if not done.wait(CANCEL_DEADLINE_S):
+        for connection in connections:
+            shut_down(connection)
+
+
+def _cancel(connection: Any) -> None:
+    with suppress(psycopg2.Error):
+        connection.cancel()
+
+
+def shut_down(connection: Any) -> None:
+    """Shut a copy of the connection's socket down: the thread that waits on it gets an error at once."""
+    with (
+        suppress(psycopg2.Error, OSError),
+        socket.socket(fileno=os.dup(connection.fileno())) as copy,
+    ):
+        copy.shutdown(socket.SHUT_RDWR)

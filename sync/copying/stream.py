@@ -1,0 +1,351 @@
+"""PostgreSQL → PostgreSQL: COPY TO STDOUT into COPY FROM STDIN through a bounded queue.
+
+    reader thread                     bounded queue            the run's thread
+    COPY (SELECT …) TO STDOUT  ──►  BufferedWriter ──► Pipe  ──►  COPY … FROM STDIN
+
+The reader runs one group ahead. No row is ever a Python object: libpq hands its lines to a C buffer, and
+only whole blocks pass through Python. Memory is bounded by two pipes, however many rows there are.
+"""
+
+from __future__ import annotations
+
+import io
+import queue
+import threading
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import psycopg2
+from sqlalchemy import text
+
+from sync.copying.group import CommitUnknown, LostSource, expect_rows
+from sync.copying.stop import end_statements
+from sync.databases.failures import DRIVER_ERRORS, Failure, failure
+from sync.databases.shape import quoted
+from sync.errors import Cancelled
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date
+    from zoneinfo import ZoneInfo
+
+    from sqlalchemy import Connection
+
+    from sync.copying.group import Mover
+    from sync.databases.postgres import PostgresDatabase
+    from sync.locking.lease import Lease
+    from sync.model import RunId
+    from sync.planning import Group
+
+BLOCK = 1 << 20  # bytes that pass through Python at once
+BLOCKS = 8  # of them wait in a pipe at most
+SETTLE_S = 30.0
+TEMPORARY = "batch_sync_moved"
+
+
+class Pipe(io.RawIOBase):
+    """Bytes of one group on their way from the reader's thread to the writer's."""
+
+    def __init__(self, group: Group) -> None:
+        self.group = group
+        self.error: BaseException | None = None
+        self.counts: Mapping[date, int] = {p.day: p.source_rows for p in group.partitions}
+        self._blocks: queue.Queue[bytes] = queue.Queue(BLOCKS)
+        self._dropped = threading.Event()
+
+    def writable(self) -> bool:
+        """It is written by the reader's COPY."""
+        return True
+
+    def write(self, data: Any) -> int:
+        """Wait for room and put a block in; once the pipe is dropped, throw it away."""
+        block = bytes(data)
+        while not self._dropped.is_set():
+            with suppress(queue.Full):
+                self._blocks.put(block, timeout=0.1)
+                break
+        return len(block)
+
+    def finish(self, error: BaseException | None) -> None:
+        """Say that nothing follows, and why."""
+        self.error = error
+        self.write(b"")
+
+    def read(self, size: int = -1) -> bytes:  # type: ignore[override]  # RawIOBase allows None
+        """The next block, of whatever size; empty at the end. Raises what stopped the reader."""
+        del size
+        while True:
+            if self._dropped.is_set():
+                raise Cancelled
+            with suppress(queue.Empty):
+                block = self._blocks.get(timeout=0.1)
+                if not block and self.error:
+                    raise self.error
+                return block
+
+    def drop(self) -> None:
+        """Make both sides stop waiting: what is still to come is thrown away."""
+        self._dropped.set()
+
+
+class StreamWay:
+    """The way of one run between two PostgreSQL databases; every reader shares one exported snapshot."""
+
+    parallel_max = 32
+
+    def __init__(
+        self,
+        source: PostgresDatabase,
+        target: PostgresDatabase,
+        *,
+        run_id: RunId,
+        zone: ZoneInfo,
+        snapshot: bool,
+    ) -> None:
+        self._source = source
+        self._target = target
+        self._run_id = run_id
+        self._zone = zone
+        self._snapshot = snapshot
+        self._exported: str | None = None
+        self._reader: Connection | None = None
+
+    def read(self) -> Connection:
+        """The connection to count on; it holds the snapshot open until the run's end."""
+        self._reader = self._source.connect(run_id=self._run_id)
+        if self._snapshot:
+            self._exported = self._reader.scalar(text("SELECT pg_export_snapshot()"))
+        return self._reader
+
+    def mover(self) -> Mover:
+        """A mover with connections of its own."""
+        return StreamMover(
+            self._source,
+            self._target,
+            run_id=self._run_id,
+            zone=self._zone,
+            snapshot=self._exported,
+        )
+
+    def close(self) -> None:
+        """Let the snapshot go."""
+        if self._reader is not None:
+            with suppress(*DRIVER_ERRORS):
+                self._reader.close()
+
+
+class StreamMover:
+    """Moves groups with one reading and one writing connection."""
+
+    def __init__(
+        self,
+        source: PostgresDatabase,
+        target: PostgresDatabase,
+        *,
+        run_id: RunId,
+        zone: ZoneInfo,
+        snapshot: str | None,
+    ) -> None:
+        self._source = source
+        self._target = target
+        self._run_id = run_id
+        self._zone = zone
+        self._snapshot = snapshot
+        self._writer: Connection | None = None
+        self._writer_pid = 0
+        self._reader: Connection | None = None
+        self._ahead: list[Pipe] = []
+        self._wanted: queue.SimpleQueue[Pipe | None] = queue.SimpleQueue()
+        self._idle = threading.Event()
+        self._stopped = False
+        self._thread = threading.Thread(
+            target=self._read_all, name="batch-sync-reader", daemon=True
+        )
+        self._thread.start()
+
+    def writer(self) -> Connection:
+        """The target's connection, made anew when the last one broke. Raises ConnectError."""
+        if self._writer is None:
+            self._writer = self._target.connect(run_id=self._run_id)
+            driver: Any = self._writer.connection.driver_connection
+            self._writer_pid = driver.info.backend_pid
+        return self._writer
+
+    def prefetch(self, group: Group) -> None:
+        """Begin to read a group ahead of its turn."""
+        pipe = Pipe(group)
+        self._ahead.append(pipe)
+        self._wanted.put(pipe)
+
+    def delete_days(self, group: Group) -> None:
+        """Remove the rows of the group's days from the target."""
+        where = group.condition(self._target, self._zone)
+        self.writer().exec_driver_sql(f"DELETE FROM {group.pair.target.sql} WHERE {where}")
+
+    def load(self, group: Group) -> Mapping[date, int]:
+        """COPY the group's rows into its table; the rows of each day."""
+        return self._copy(group, into=group.pair.target.sql)
+
+    def load_moved(self, group: Group) -> tuple[Mapping[date, int], list[date]]:
+        """COPY by way of a temporary table; rows of its keys on other days go first."""
+        pair, connection = group.pair, self.writer()
+        columns = ", ".join(map(quoted, pair.columns))
+        connection.exec_driver_sql(
+            f"CREATE TEMPORARY TABLE {TEMPORARY} ON COMMIT DROP AS"
+            f" SELECT {columns} FROM {pair.target.sql} WITH NO DATA"
+        )
+        rows = self._copy(group, into=f"pg_temp.{TEMPORARY}")
+        connection.exec_driver_sql(f"ANALYZE pg_temp.{TEMPORARY}")
+        same_key = " AND ".join(f"t.{quoted(name)} = m.{quoted(name)}" for name in pair.key)
+        gone = connection.exec_driver_sql(
+            f"WITH gone AS (DELETE FROM {pair.target.sql} t USING pg_temp.{TEMPORARY} m WHERE {same_key}"
+            f" RETURNING t.{quoted(pair.target_date.name)} AS at) SELECT DISTINCT at FROM gone WHERE at IS NOT NULL"
+        )
+        elsewhere = sorted({self._day(row.at) for row in gone})
+        connection.exec_driver_sql(
+            f"INSERT INTO {pair.target.sql} ({columns}) SELECT {columns} FROM pg_temp.{TEMPORARY}"
+        )
+        return rows, elsewhere
+
+    def _day(self, value: Any) -> date:
+        if getattr(value, "tzinfo", None) is not None:
+            value = value.astimezone(self._zone)
+        return value.date() if hasattr(value, "date") else value
+
+    def _copy(self, group: Group, *, into: str) -> Mapping[date, int]:
+        pipe = self._take(group)
+        columns = ", ".join(map(quoted, group.pair.columns))
+        driver: Any = self.writer().connection.driver_connection
+        with driver.cursor() as cursor:
+            try:
+                cursor.copy_expert(
+                    f"COPY {into} ({columns}) FROM STDIN {_format(group)}", pipe, size=BLOCK
+                )
+            except psycopg2.Error:
+                # An error of the reader's side is the cause; the writer's is only its echo.
+                if pipe.error:
+                    raise pipe.error from None
+                if self._stopped:
+                    raise Cancelled from None
+                raise
+            expect_rows(group, counted=sum(pipe.counts.values()), copied=cursor.rowcount)
+        return pipe.counts
+
+    def _take(self, group: Group) -> Pipe:
+        if not self._ahead or self._ahead[0].group is not group:
+            self._drop_ahead()
+            self.prefetch(group)
+        return self._ahead.pop(0)
+
+    def _read_all(self) -> None:
+        while (pipe := self._wanted.get()) is not None:
+            try:
+                self._read(pipe)
+            except BaseException as error:  # noqa: BLE001 - handed to the writer, whatever it is
+                pipe.finish(self._cause(error))
+            else:
+                pipe.finish(None)
+        if self._reader is not None:
+            with suppress(*DRIVER_ERRORS):
+                self._reader.close()
+
+    def _cause(self, error: BaseException) -> BaseException:
+        if self._stopped:
+            return Cancelled()
+        lost = failure(error) is Failure.DISCONNECTED
+        if lost and self._reader is not None:
+            self._reader.invalidate()
+            self._reader = None
+        return LostSource() if lost and self._snapshot else error
+
+    def _read(self, pipe: Pipe) -> None:
+        group, pair = pipe.group, pipe.group.pair
+        connection = self._open_reader()
+        if self._snapshot is None:
+            # Every group is a snapshot of its own, so it is counted anew in it.
+            connection.rollback()
+            pipe.counts = self._source.count_by_day(
+                connection, pair.source, pair.date_column, group.days, self._zone, pair.where
+            )
+        condition = group.condition(self._source, self._zone) + (
+            f" AND ({pair.where})" if pair.where else ""
+        )
+        columns = ", ".join(map(quoted, pair.columns))
+        sql = f"COPY (SELECT {columns} FROM {pair.source.sql} WHERE {condition}) TO STDOUT {_format(group)}"
+        driver: Any = connection.connection.driver_connection
+        # psycopg2 calls `write` once a row: a C method, which passes whole blocks on.
+        lines = io.BufferedWriter(pipe, BLOCK)
+        with driver.cursor() as cursor:
+            cursor.copy_expert(sql, lines)
+        lines.flush()
+
+    def _open_reader(self) -> Connection:
+        if self._reader is None:
+            self._reader = self._source.connect(run_id=self._run_id)
+            if self._snapshot:
+                self._reader.exec_driver_sql(f"SET TRANSACTION SNAPSHOT '{self._snapshot}'")
+        return self._reader
+
+    def _drop_ahead(self) -> None:
+        for pipe in self._ahead:
+            pipe.drop()
+        self._ahead.clear()
+
+    def settled(self, group: Group, lease: Lease) -> bool:
+        """After a lost answer to COMMIT: whether the group's checkpoints are this run's, once it is certain."""
+        old_pid = self._writer_pid
+        self.reset()
+        connection = self.writer()
+        self._await_end(connection, old_pid)
+        with connection.begin():
+            found = lease.ledger.checkpoints(connection, tables=[group.pair.name], days=group.days)
+        first = found.get((group.pair.name, group.days.start))
+        return first is not None and first.run_id == lease.run_id
+
+    def _await_end(self, connection: Connection, pid: int) -> None:
+        # While the old session lives its COMMIT may still come true.
+        deadline = time.monotonic() + SETTLE_S
+        alive = text("SELECT 1 FROM pg_stat_activity WHERE pid = :pid")
+        while time.monotonic() < deadline:
+            with connection.begin():
+                if connection.scalar(alive, {"pid": pid}) is None:
+                    return
+            time.sleep(0.05)
+        raise CommitUnknown
+
+    def reset(self) -> None:
+        """Forget what was read ahead, and the writing connection where it broke."""
+        self._drop_ahead()
+        if self._writer is not None and (
+            self._writer.invalidated or self._writer.connection.driver_connection.closed
+        ):  # type: ignore[union-attr]  # psycopg2's
+            with suppress(*DRIVER_ERRORS):
+                self._writer.invalidate()
+                self._writer.close()
+            self._writer = None
+
+    def interrupt(self) -> None:
+        """Make whatever is under way end at once."""
+        self._stopped = True
+        self._drop_ahead()
+        open_ = [
+            c
+            for c in (self._writer, self._reader)
+            if c is not None and not c.closed and not c.invalidated
+        ]
+        end_statements([c.connection.driver_connection for c in open_], self._idle)
+
+    def close(self) -> None:
+        """Let go of both connections."""
+        self._idle.set()
+        self._drop_ahead()
+        self._wanted.put(None)
+        if self._writer is not None:
+            with suppress(*DRIVER_ERRORS):
+                self._writer.close()
+        self._thread.join(timeout=SETTLE_S)
+
+
+def _format(group: Group) -> str:
+    return "(FORMAT binary)" if group.pair.binary else "(FORMAT text)"

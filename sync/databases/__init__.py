@@ -1,0 +1,9 @@
+"""What we know of each database engine: connections, dialect facts, day bounds, and the tables we keep in the target.
+
+port.py      what the rest of the package asks of a database
+postgres.py  PostgreSQL          sqlite.py  SQLite
+shape.py     columns, keys and date classes as values
+days.py      calendar days as half-open bounds
+ledger.py    batch_sync_lease, batch_sync_run, batch_sync_checkpoint
+failures.py  what a driver's error means
+"""

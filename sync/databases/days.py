@@ -1,0 +1,47 @@
+"""Calendar days as half-open bounds, in the class of the date column that is compared with them.
+
+A naive TIMESTAMP is local to the configured zone, so its day is always 24 bare hours. A TIMESTAMPTZ has
+instants: a day may have 23 or 25 hours, or none at all (Samoa skipped 2011-12-30). A DATE is itself.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from typing import TYPE_CHECKING, assert_never
+
+from sync.databases.shape import DateClass
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+
+def bound(day: date, kind: DateClass, zone: ZoneInfo) -> date | datetime:
+    """The first value of `day`: a date, a naive datetime, or an aware one in UTC."""
+    match kind:
+        case DateClass.DATE:
+            return day
+        case DateClass.TIMESTAMP:
+            return datetime.combine(day, time.min)
+        case DateClass.TIMESTAMPTZ:
+            return first_instant(day, zone)
+        case _:
+            assert_never(kind)
+
+
+def after(day: date) -> date:
+    """The next calendar day."""
+    return day + timedelta(days=1)
+
+
+def first_instant(day: date, zone: ZoneInfo) -> datetime:
+    """The first instant of `day` in `zone`, in UTC; for a day without midnight, its first one after the gap.
+
+    Of a midnight that happens twice the first is taken (`fold` 0). A midnight inside a gap is read with the
+    offset before it (PEP 495), which gives the very instant of the change.
+    """
+    return datetime.combine(day, time.min, tzinfo=zone).astimezone(UTC)
+
+
+def closed(day: date, zone: ZoneInfo, now: datetime) -> bool:
+    """Whether `day` had ended in `zone` at the instant `now` (aware)."""
+    return first_instant(after(day), zone) <= now.astimezone(UTC)

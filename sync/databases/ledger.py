@@ -1,0 +1,421 @@
+"""The tables we keep in the target: who may commit, which runs there were, which partitions are whole.
+
+`fence` is the heart: the last statement of each transaction that writes rows. It locks the lease's row, so
+that a takeover, which raises the token, either waits for this commit or makes it fail. A plain SELECT would
+let both commit.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Date,
+    DateTime,
+    Dialect,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    delete,
+    func,
+    inspect,
+    select,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.schema import CreateTable
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import TypeDecorator
+
+from sync.errors import LeaseLost, SchemaError
+from sync.model import DateRange, Holder, Only, Progress, RunId, RunStatus, RunView, Token
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sqlalchemy.sql.compiler import SQLCompiler
+
+NAME = "batch_sync"
+PROTOCOL = 1
+
+
+class database_now(FunctionElement[datetime]):  # noqa: N801 - reads as the SQL function that it is
+    """The database's own clock, at this very statement."""
+
+    inherit_cache = True
+    type = DateTime(timezone=True)
+
+
+@compiles(database_now, "postgresql")
+def _postgres_now(element: database_now, compiler: SQLCompiler, **kw: Any) -> str:
+    del element, compiler, kw
+    return "clock_timestamp()"
+
+
+@compiles(database_now, "sqlite")
+def _sqlite_now(element: database_now, compiler: SQLCompiler, **kw: Any) -> str:
+    del element, compiler, kw
+    return "strftime('%Y-%m-%d %H:%M:%f', 'now')"
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware datetime; kept in UTC where the engine knows no zones."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Make it UTC; SQLite drops the offset."""
+        del dialect
+        return value.astimezone(UTC) if value else None
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Make it aware again."""
+        del dialect
+        return value.replace(tzinfo=UTC) if value and value.tzinfo is None else value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """A durable fact in the target: this partition is whole."""
+
+    table: str
+    day: date
+    rows: int
+    definition: str
+    day_closed: bool
+    run_id: RunId
+    token: Token
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerRun:
+    """A run as its target remembers it. `backend` is the lock session's PID and start, where there is one."""
+
+    token: Token
+    run_id: RunId
+    holder: Holder
+    days: DateRange
+    tables: tuple[str, ...]
+    acquired_at: datetime
+    beat_age_s: float
+    progress: Progress
+    outcome: RunStatus | None
+    reason: str | None
+    backend: tuple[int, str] | None
+    beat_at: datetime
+    released_at: datetime | None
+
+    def view(self) -> RunView:
+        """As every view sees it; what only a store knows is left out."""
+        return RunView(
+            id=self.run_id,
+            status=self.outcome
+            or (RunStatus.INTERRUPTED if self.released_at else RunStatus.RUNNING),
+            days=self.days,
+            tables=self.tables,
+            only=Only.ALL,
+            allow_shrink=False,
+            token=self.token,
+            since_token=None,
+            holder=self.holder,
+            progress=self.progress,
+            started_at=self.acquired_at,
+            beat_at=self.beat_at,
+            progress_at=self.beat_at,
+            finished_at=self.released_at,
+            error=self.reason,
+        )
+
+
+class Ledger:
+    """Statements over our tables in one schema; every method runs in the caller's transaction."""
+
+    def __init__(self, schema: str | None) -> None:
+        self.metadata = MetaData(schema=schema)
+        self.lease = Table(
+            "batch_sync_lease",
+            self.metadata,
+            Column("name", String(64), primary_key=True),
+            Column("token", BigInteger, nullable=False),
+            Column("run_id", String(64), nullable=False),
+            Column("protocol", Integer, nullable=False),
+            Column("lock_fingerprint", Text, nullable=False),
+            Column("acquired_at", Instant, nullable=False),
+            Column("released_at", Instant),
+        )
+        self.run = Table(
+            "batch_sync_run",
+            self.metadata,
+            Column("token", BigInteger, primary_key=True, autoincrement=False),
+            Column("run_id", String(64), nullable=False),
+            Column("holder", Text, nullable=False),
+            Column("start_date", Date, nullable=False),
+            Column("end_date", Date, nullable=False),
+            Column("tables", Text, nullable=False),
+            Column("acquired_at", Instant, nullable=False),
+            Column("beat_at", Instant, nullable=False),
+            Column("rows_done", BigInteger, nullable=False, default=0),
+            Column("rows_total", BigInteger, nullable=False, default=0),
+            Column("partitions_done", Integer, nullable=False, default=0),
+            Column("partitions_total", Integer, nullable=False, default=0),
+            Column("released_at", Instant),
+            Column("outcome", String(16)),
+            Column("ended_by", Text),
+            Column("reason", Text),
+        )
+        self.checkpoint = Table(
+            "batch_sync_checkpoint",
+            self.metadata,
+            Column("table_name", Text, primary_key=True),
+            Column("day", Date, primary_key=True),
+            Column("rows", BigInteger, nullable=False),
+            Column("digest", Text),
+            Column("digest_kind", String(32)),
+            Column("definition", String(64), nullable=False),
+            Column("day_closed", Boolean, nullable=False),
+            Column("run_id", String(64), nullable=False),
+            Column("token", BigInteger, nullable=False),
+            Column("committed_at", Instant, nullable=False),
+        )
+
+    def exists(self, connection: Connection) -> bool:
+        """Whether our tables stand there."""
+        return inspect(connection).has_table(self.checkpoint.name, schema=self.metadata.schema)
+
+    def create(self, connection: Connection) -> None:
+        """Make the tables that are missing."""
+        self.metadata.create_all(connection)
+
+    def statements(self, connection: Connection) -> tuple[str, ...]:
+        """The DDL of our tables, for an administrator to run."""
+        return tuple(
+            " ".join(str(CreateTable(table).compile(dialect=connection.dialect)).split()) + ";"
+            for table in self.metadata.sorted_tables
+        )
+
+    def take(  # noqa: PLR0913 - the facts that stand in the lease's row
+        self,
+        connection: Connection,
+        *,
+        run_id: RunId,
+        holder: Holder,
+        days: DateRange,
+        tables: tuple[str, ...],
+        fingerprint: str,
+        backend: tuple[int, str] | None,
+    ) -> Token:
+        """Take the lease: raise the token above every one there was and write the run's row, in one transaction.
+
+        Raises SchemaError when a newer program has left a protocol that this one does not know.
+        """
+        lease, run = self.lease, self.run
+        self._refuse_newer_protocol(connection)
+        highest = select(func.coalesce(func.max(run.c.token), 0)).scalar_subquery()
+        values = {
+            "run_id": run_id,
+            "protocol": PROTOCOL,
+            "lock_fingerprint": fingerprint,
+            "acquired_at": database_now(),
+            "released_at": None,
+        }
+        insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+        greatest = func.greatest if connection.dialect.name == "postgresql" else func.max
+        taken = insert(lease).values(name=NAME, token=highest + 1, **values)
+        # A restored backup may hold an old lease beside newer runs, or the other way round: stand above both.
+        raised = taken.on_conflict_do_update(
+            index_elements=[lease.c.name],
+            set_=values | {"token": greatest(lease.c.token, highest) + 1},
+        )
+        token = Token(connection.execute(raised.returning(lease.c.token)).scalar_one())
+        facts = holder.to_json() | (
+            {"backend_pid": backend[0], "backend_start": backend[1]} if backend else {}
+        )
+        connection.execute(
+            run.insert().values(
+                token=token,
+                run_id=run_id,
+                holder=json.dumps(facts, ensure_ascii=False),
+                start_date=days.start,
+                end_date=days.end,
+                tables=json.dumps(tables, ensure_ascii=False),
+                acquired_at=database_now(),
+                beat_at=database_now(),
+            )
+        )
+        return token
+
+    def _refuse_newer_protocol(self, connection: Connection) -> None:
+        protocol = connection.scalar(select(self.lease.c.protocol).where(self.lease.c.name == NAME))
+        if protocol is not None and protocol > PROTOCOL:
+            raise SchemaError(
+                "A newer Batch Sync (protocol {theirs}) has used this target; this one knows protocol {ours}.",
+                hint="Update this program.",
+                theirs=protocol,
+                ours=PROTOCOL,
+            )
+
+    def fence(self, connection: Connection, *, token: Token, run_id: RunId) -> None:
+        """Prove, under a row lock that lasts to the commit, that the lease is still this run's.
+
+        Raises LeaseLost; the caller's transaction must then roll back.
+        """
+        lease = self.lease
+        mine = (
+            select(lease.c.token)
+            .where(lease.c.name == NAME, lease.c.token == token, lease.c.run_id == run_id)
+            .with_for_update(read=True)
+        )
+        if connection.execute(mine).first() is None:
+            raise LeaseLost(reason=f"token {token} is no longer the target's")
+
+    def beat(
+        self, connection: Connection, *, token: Token, run_id: RunId, progress: Progress
+    ) -> None:
+        """Write heartbeat and progress. Raises LeaseLost when the run's row says that it has ended."""
+        run = self.run
+        beaten = connection.execute(
+            update(run)
+            .where(run.c.token == token, run.c.run_id == run_id, run.c.released_at.is_(None))
+            .values(beat_at=database_now(), **_counts(progress))
+        )
+        if beaten.rowcount != 1:
+            raise LeaseLost(reason="its run was closed by somebody else")
+
+    def close(  # noqa: PLR0913 - the facts of an end
+        self,
+        connection: Connection,
+        *,
+        token: Token,
+        run_id: RunId,
+        outcome: RunStatus,
+        ended_by: str,
+        reason: str | None,
+        progress: Progress | None = None,
+    ) -> bool:
+        """Write how a run ended, if nobody has; True when this call wrote it."""
+        run, lease = self.run, self.lease
+        ended = connection.execute(
+            update(run)
+            .where(run.c.token == token, run.c.run_id == run_id, run.c.released_at.is_(None))
+            .values(
+                released_at=database_now(),
+                outcome=outcome.value,
+                ended_by=ended_by,
+                reason=reason,
+                **(_counts(progress) if progress else {}),
+            )
+        )
+        connection.execute(
+            update(lease)
+            .where(lease.c.name == NAME, lease.c.token == token, lease.c.run_id == run_id)
+            .values(released_at=database_now())
+        )
+        return ended.rowcount == 1
+
+    def runs(
+        self, connection: Connection, *, limit: int, open_only: bool = False
+    ) -> list[LedgerRun]:
+        """The newest runs first; the age of their heartbeat by the database's clock."""
+        wanted = (
+            select(self.run, database_now().label("now"))
+            .order_by(self.run.c.token.desc())
+            .limit(limit)
+        )
+        if open_only:
+            wanted = wanted.where(self.run.c.released_at.is_(None))
+        return [_ledger_run(row._mapping) for row in connection.execute(wanted)]  # noqa: SLF001 - SQLAlchemy's API
+
+    def checkpoints(
+        self, connection: Connection, *, tables: Iterable[str], days: DateRange
+    ) -> dict[tuple[str, date], Checkpoint]:
+        """The checkpoints of a range, by table and day."""
+        c = self.checkpoint.c
+        found = connection.execute(
+            select(
+                c.table_name, c.day, c.rows, c.definition, c.day_closed, c.run_id, c.token
+            ).where(c.table_name.in_(list(tables)), c.day.between(days.start, days.end))
+        )
+        return {
+            (row.table_name, row.day): Checkpoint(
+                table=row.table_name,
+                day=row.day,
+                rows=row.rows,
+                definition=row.definition,
+                day_closed=row.day_closed,
+                run_id=RunId(row.run_id),
+                token=Token(row.token),
+            )
+            for row in found
+        }
+
+    def write_checkpoints(self, connection: Connection, checkpoints: list[Checkpoint]) -> None:
+        """Replace the checkpoints of these partitions of one table."""
+        self.forget_checkpoints(
+            connection, checkpoints[0].table, [point.day for point in checkpoints]
+        )
+        connection.execute(
+            self.checkpoint.insert().values(committed_at=database_now()),
+            [
+                {
+                    "table_name": point.table,
+                    "day": point.day,
+                    "rows": point.rows,
+                    "definition": point.definition,
+                    "day_closed": point.day_closed,
+                    "run_id": point.run_id,
+                    "token": point.token,
+                }
+                for point in checkpoints
+            ],
+        )
+
+    def forget_checkpoints(self, connection: Connection, table: str, days: list[date]) -> None:
+        """Remove the checkpoints of some days: their rows are no longer what was committed."""
+        c = self.checkpoint.c
+        connection.execute(delete(self.checkpoint).where(c.table_name == table, c.day.in_(days)))
+
+
+def _counts(progress: Progress) -> dict[str, int]:
+    return {
+        "rows_done": progress.rows_done,
+        "rows_total": progress.rows_total,
+        "partitions_done": progress.partitions_done,
+        "partitions_total": progress.partitions_total,
+    }
+
+
+def _ledger_run(row: Any) -> LedgerRun:
+    facts = json.loads(row["holder"])
+    now = row["now"] if isinstance(row["now"], datetime) else datetime.fromisoformat(row["now"])
+    now = now if now.tzinfo else now.replace(tzinfo=UTC)
+    return LedgerRun(
+        token=Token(row["token"]),
+        run_id=RunId(row["run_id"]),
+        holder=Holder.from_json(facts),
+        days=DateRange(row["start_date"], row["end_date"]),
+        tables=tuple(json.loads(row["tables"])),
+        acquired_at=row["acquired_at"],
+        beat_age_s=(now - row["beat_at"]).total_seconds(),
+        progress=Progress(
+            partitions_done=row["partitions_done"],
+            partitions_total=row["partitions_total"],
+            rows_done=row["rows_done"],
+            rows_total=row["rows_total"],
+        ),
+        outcome=RunStatus(row["outcome"]) if row["outcome"] else None,
+        reason=row["reason"],
+        backend=(facts["backend_pid"], facts["backend_start"]) if "backend_pid" in facts else None,
+        beat_at=row["beat_at"],
+        released_at=row["released_at"],
+    )

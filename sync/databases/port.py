@@ -1,0 +1,68 @@
+"""What the rest of the package asks of a database, whichever engine it is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date, datetime
+    from zoneinfo import ZoneInfo
+
+    from sqlalchemy import Connection
+
+    from sync.databases.shape import Column, DateClass, Table
+    from sync.model import DateRange, RunId
+
+Role = Literal["source", "target"]
+
+
+class Database(Protocol):
+    """One database in one role. Holds no connection: whoever asks for one closes it."""
+
+    kind: Literal["postgresql", "sqlite"]
+    role: Role
+    address: str
+    schema: str | None
+
+    def connect(self, *, run_id: RunId | None = None) -> Connection:
+        """A connection of its own, unpooled; a source's is read only. Raises ConnectError."""
+        ...
+
+    def identity(self, connection: Connection) -> str:
+        """One name for this database however its URL is spelt."""
+        ...
+
+    def table(self, connection: Connection, schema: str | None, name: str) -> Table | None:
+        """The table or view of that exact name, or None."""
+        ...
+
+    def count_by_day(
+        self,
+        connection: Connection,
+        table: Table,
+        column: Column,
+        days: DateRange,
+        zone: ZoneInfo,
+        where: str | None,
+    ) -> dict[date, int]:
+        """Rows of each day of the range that has any."""
+        ...
+
+    def first_and_last(
+        self, connection: Connection, table: Table, column: str
+    ) -> tuple[date, date] | None:
+        """The days of the least and greatest value of `column`; None when there are no rows."""
+        ...
+
+    def now(self, connection: Connection) -> datetime:
+        """The database's own clock, aware."""
+        ...
+
+    def literal(self, value: date | datetime, kind: DateClass) -> str:
+        """A day's bound as SQL."""
+        ...
+
+    def create_table(self, table: Table, date_column: str) -> Sequence[str]:
+        """The statements that create `table` with its key and an index on its date column."""
+        ...

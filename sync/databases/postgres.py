@@ -1,0 +1,238 @@
+"""PostgreSQL: how we connect, what its catalogue says, how its days are counted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, assert_never
+
+from sqlalchemy import NullPool, create_engine, text
+
+from sync.databases import days as bounds
+from sync.databases.failures import DRIVER_ERRORS, reason
+from sync.databases.shape import Column, DateClass, Table, date_class, quoted
+from sync.errors import ConnectError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date, datetime
+    from zoneinfo import ZoneInfo
+
+    from sqlalchemy import URL, Connection
+
+    from sync.databases.port import Role
+    from sync.model import DateRange, RunId
+    from sync.settings import RunSettings
+
+# pg_dump's own choice (setup_connection in pg_dump.c): text forms that every server reads back unchanged.
+EXACT_TEXT = {
+    "TimeZone": "UTC",
+    "DateStyle": "ISO, YMD",
+    "IntervalStyle": "postgres",
+    "extra_float_digits": "3",
+    "client_encoding": "UTF8",
+    "bytea_output": "hex",
+}
+# Found out within half a minute that the other side is gone; by default the server waits two hours.
+SOON_DEAD = {
+    "client_connection_check_interval": "500",
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "20000",
+}
+LIBPQ = {
+    "keepalives": 1,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+IDLE_IN_TRANSACTION_MS = 600_000
+FIRST_USER_OID = 16_384  # FirstNormalObjectId: below it, types are the same on every server
+
+TABLE_OF = text("""
+    SELECT c.oid, n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relname = :name AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+      AND (n.nspname = :schema OR (CAST(:schema AS text) IS NULL AND pg_table_is_visible(c.oid)))""")
+COLUMNS_OF = text("""
+    SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attgenerated <> '',
+           t.typtype = 'b' AND t.oid < :user_oid AND t.typname NOT LIKE 'reg%',
+           format_type(COALESCE(NULLIF(t.typbasetype, 0), t.oid), NULL)
+    FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+    WHERE a.attrelid = :oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum""")
+KEYS_OF = text("""
+    SELECT i.indisprimary, array_agg(a.attname::text ORDER BY k.position)
+    FROM pg_index i
+    CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, position)
+    JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+    WHERE i.indrelid = :oid AND i.indisunique AND i.indpred IS NULL AND i.indexprs IS NULL
+      AND k.position <= i.indnkeyatts
+    GROUP BY i.indexrelid, i.indisprimary""")
+DATE_CLASSES = {
+    "date": DateClass.DATE,
+    "timestamp without time zone": DateClass.TIMESTAMP,
+    "timestamp with time zone": DateClass.TIMESTAMPTZ,
+}
+
+
+class PostgresDatabase:
+    """A PostgreSQL database in one role."""
+
+    kind: Literal["postgresql", "sqlite"] = "postgresql"
+
+    def __init__(self, url: URL, *, role: Role, schema: str | None, run: RunSettings) -> None:
+        self.role: Role = role
+        self.schema = schema
+        self.address = (
+            f"{url.host or 'localhost'}:{url.port or 5432}/{url.database or url.username or ''}"
+        )
+        self._run = run
+        self._engine = create_engine(
+            url, poolclass=NullPool, connect_args=LIBPQ | {"connect_timeout": run.connect_timeout_s}
+        )
+
+    def connect(self, *, run_id: RunId | None = None) -> Connection:
+        """A connection of its own; a source's is read only and repeatable. Raises ConnectError."""
+        options: dict[str, Any] = {}
+        if self.role == "source":
+            options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        return self._open(run_id, options)
+
+    def session(self, *, run_id: RunId | None = None) -> Connection:
+        """A connection in autocommit: for the session lock and for looking. Raises ConnectError."""
+        return self._open(run_id, {"isolation_level": "AUTOCOMMIT"})
+
+    def _open(self, run_id: RunId | None, options: dict[str, Any]) -> Connection:
+        # SQL of our own making carries no parameters, and a % in it (a `where`) must stay as it is.
+        options |= {"no_parameters": True}
+        try:
+            connection = self._engine.connect()
+            driver: Any = connection.connection.driver_connection
+            with driver.cursor() as cursor:
+                # One round trip, and a setting that this server's version lacks is passed over.
+                wanted = self._session_settings(run_id)
+                cursor.execute(
+                    "SELECT set_config(known.name, wanted.value, false) FROM pg_settings known"
+                    " JOIN unnest(%s, %s) AS wanted(name, value) ON lower(known.name) = lower(wanted.name)",
+                    (list(wanted), list(wanted.values())),
+                )
+            driver.commit()
+            return connection.execution_options(**options)
+        except DRIVER_ERRORS as error:
+            raise ConnectError(role=self.role, address=self.address, reason=reason(error)) from None
+
+    def _session_settings(self, run_id: RunId | None) -> dict[str, str]:
+        return (
+            EXACT_TEXT
+            | SOON_DEAD
+            | {
+                "application_name": f"batch_sync {run_id}" if run_id else "batch_sync",
+                "lock_timeout": str(int(self._run.lock_timeout_s * 1000)),
+                # The source's snapshot idles in its transaction as long as the run goes.
+                "idle_in_transaction_session_timeout": "0"
+                if self.role == "source"
+                else str(IDLE_IN_TRANSACTION_MS),
+            }
+        )
+
+    def identity(self, connection: Connection) -> str:
+        """Cluster, database and schema as the server names them."""
+        return str(
+            connection.scalar(
+                text(
+                    "SELECT system_identifier || '/' || current_database() FROM pg_control_system()"
+                )
+            )
+        )
+
+    def table(self, connection: Connection, schema: str | None, name: str) -> Table | None:
+        """The table or view of that exact name, or None."""
+        found = connection.execute(
+            TABLE_OF, {"schema": schema or self.schema, "name": name}
+        ).first()
+        if found is None:
+            return None
+        columns = tuple(
+            Column(
+                name=column,
+                type=type_,
+                not_null=not_null,
+                generated=generated,
+                portable=portable,
+                date_class=DATE_CLASSES.get(base),
+            )
+            for column, type_, not_null, generated, portable, base in connection.execute(
+                COLUMNS_OF, {"oid": found.oid, "user_oid": FIRST_USER_OID}
+            )
+        )
+        keys = connection.execute(KEYS_OF, {"oid": found.oid}).all()
+        return Table(
+            schema=found.nspname,
+            name=name,
+            columns=columns,
+            key=next((tuple(names) for primary, names in keys if primary), ()),
+            unique=tuple(frozenset(names) for _, names in keys),
+        )
+
+    def count_by_day(  # noqa: PLR0913 - the six facts of one count
+        self,
+        connection: Connection,
+        table: Table,
+        column: Column,
+        days: DateRange,
+        zone: ZoneInfo,
+        where: str | None,
+    ) -> dict[date, int]:
+        """Rows of each day of the range that has any."""
+        kind = date_class(column)
+        edges = [*days.days(), bounds.after(days.end)]
+        first, last = (
+            self.literal(bounds.bound(day, kind, zone), kind) for day in (edges[0], edges[-1])
+        )
+        name = quoted(column.name)
+        condition = f"{name} >= {first} AND {name} < {last}" + (f" AND ({where})" if where else "")
+        if kind is not DateClass.TIMESTAMPTZ:
+            counted = connection.exec_driver_sql(
+                f"SELECT {name}::date, count(*) FROM {table.sql} WHERE {condition} GROUP BY 1"
+            )
+            return {row[0]: row[1] for row in counted}
+        # Our own bounds, not the server's idea of the zone: its time zone database may be another one.
+        steps = ", ".join(self.literal(bounds.bound(day, kind, zone), kind) for day in edges[:-1])
+        counted = connection.exec_driver_sql(
+            f"SELECT width_bucket({name}, ARRAY[{steps}]), count(*) FROM {table.sql} WHERE {condition} GROUP BY 1"
+        )
+        return {edges[row[0] - 1]: row[1] for row in counted}
+
+    def first_and_last(
+        self, connection: Connection, table: Table, column: str
+    ) -> tuple[date, date] | None:
+        """The days of the least and greatest value of `column`; None when there are no rows."""
+        name = quoted(column)
+        found = connection.exec_driver_sql(
+            f"SELECT min({name})::date, max({name})::date FROM {table.sql}"
+            f" WHERE {name} >= '0001-01-02' AND {name} < '9999-12-31'"
+        ).one()
+        return (found[0], found[1]) if found[0] else None
+
+    def now(self, connection: Connection) -> datetime:
+        """The server's own clock, aware."""
+        found: datetime = connection.scalar(text("SELECT clock_timestamp()"))  # type: ignore[assignment]  # untyped
+        return found
+
+    def literal(self, value: date | datetime, kind: DateClass) -> str:
+        """A day's bound as SQL."""
+        match kind:
+            case DateClass.DATE:
+                return f"'{value.isoformat()}'::date"
+            case DateClass.TIMESTAMP:
+                return f"'{value.isoformat()}'::timestamp"
+            case DateClass.TIMESTAMPTZ:
+                return f"'{value.isoformat()}'::timestamptz"
+            case _:
+                assert_never(kind)
+
+    def create_table(self, table: Table, date_column: str) -> Sequence[str]:
+        """The statements that create `table` with its key and an index on its date column."""
+        return (
+            table.create_sql,
+            f"CREATE INDEX ON {table.sql} ({quoted(date_column)})",
+        )

@@ -1,0 +1,75 @@
+"""Tables as values: columns, key, and what class of date a column holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class DateClass(StrEnum):
+    """How a date column counts days (the zone matters to TIMESTAMPTZ alone)."""
+
+    DATE = "date"
+    TIMESTAMP = "timestamp"
+    TIMESTAMPTZ = "timestamptz"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One column; `type` as the server spells it, with its modifiers.
+
+    `portable` tells that the type has the same binary form on every server: a built-in base type.
+    `generated` columns are computed by the database and are never written.
+    """
+
+    name: str
+    type: str
+    not_null: bool = False
+    portable: bool = True
+    generated: bool = False
+    date_class: DateClass | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A table as it stands in a database. `schema` is None where the engine has none.
+
+    `key` is the primary key, in order; `unique` are the column sets of all unique indexes.
+    """
+
+    schema: str | None
+    name: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...] = ()
+    unique: tuple[frozenset[str], ...] = ()
+
+    def column(self, name: str) -> Column | None:
+        """The column of that exact name, or None."""
+        return next((column for column in self.columns if column.name == name), None)
+
+    @property
+    def sql(self) -> str:
+        """The table's quoted name."""
+        return f"{quoted(self.schema)}.{quoted(self.name)}" if self.schema else quoted(self.name)
+
+    @property
+    def create_sql(self) -> str:
+        """The statement that creates the table: columns, types, NOT NULL and primary key."""
+        lines = [
+            f"{quoted(column.name)} {column.type}" + (" NOT NULL" if column.not_null else "")
+            for column in self.columns
+        ]
+        if self.key:
+            lines.append(f"PRIMARY KEY ({', '.join(map(quoted, self.key))})")
+        return f"CREATE TABLE {self.sql} ({', '.join(lines)})"
+
+
+def quoted(identifier: str) -> str:
+    """`identifier` in SQL's double quotes, which both engines read alike."""
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+def date_class(column: Column) -> DateClass:
+    """The date class of a column that was checked to have one."""
+    assert column.date_class is not None, column  # noqa: S101 - planning refuses other columns first
+    return column.date_class

@@ -1,0 +1,196 @@
+"""SQLite: how we connect, what its schema says, how its days are counted."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import quote
+
+from sqlalchemy import NullPool, create_engine, event
+from sqlalchemy.exc import DBAPIError
+
+from sync.databases import days as bounds
+from sync.databases.failures import reason
+from sync.databases.shape import Column, DateClass, Table, date_class, quoted
+from sync.errors import ConnectError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date
+    from zoneinfo import ZoneInfo
+
+    from sqlalchemy import URL, Connection
+
+    from sync.databases.port import Role
+    from sync.model import DateRange, RunId
+    from sync.settings import RunSettings
+
+COMPUTED = {2, 3}  # "hidden" of PRAGMA table_xinfo: virtual and stored generated columns
+TIMESTAMPS = ("TIMESTAMPTZ", "TIMESTAMP WITH TIME ZONE")
+
+
+class SqliteDatabase:
+    """An SQLite file in one role."""
+
+    kind: Literal["postgresql", "sqlite"] = "sqlite"
+    schema: str | None = None
+
+    def __init__(self, url: URL, *, role: Role, run: RunSettings) -> None:
+        self.role: Role = role
+        self.path = Path(url.database or "")
+        self.address = str(self.path)
+        self._run = run
+        self._engine = create_engine(
+            "sqlite://", creator=self._driver_connection, poolclass=NullPool
+        )
+        event.listen(self._engine, "begin", self._begin)
+
+    @property
+    def uri(self) -> str:
+        """The file as SQLite's URI; a source is opened read only, a target is made when missing."""
+        mode = "ro" if self.role == "source" else "rwc"
+        return f"file:{quote(str(self.path.resolve()))}?mode={mode}"
+
+    def _driver_connection(self) -> sqlite3.Connection:
+        return sqlite3.connect(
+            self.uri,
+            uri=True,
+            timeout=self._run.lock_timeout_s,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+
+    def _begin(self, connection: Connection) -> None:
+        # A writer asks for the write lock at once: a read that turns into a write can only fail.
+        connection.exec_driver_sql("BEGIN" if self.role == "source" else "BEGIN IMMEDIATE")
+
+    def connect(self, *, run_id: RunId | None = None) -> Connection:
+        """A connection of its own; a source's is read only. Raises ConnectError."""
+        del run_id  # SQLite has no sessions to name
+        try:
+            connection = self._engine.connect()
+            driver = connection.connection.driver_connection
+            assert isinstance(driver, sqlite3.Connection)  # noqa: S101 - what `_driver_connection` made
+            driver.execute("PRAGMA schema_version").fetchone()
+        except (DBAPIError, sqlite3.Error) as error:
+            raise ConnectError(role=self.role, address=self.address, reason=reason(error)) from None
+        return connection
+
+    def identity(self, connection: Connection) -> str:
+        """The real path of the file."""
+        del connection
+        return str(self.path.resolve())
+
+    def table(self, connection: Connection, schema: str | None, name: str) -> Table | None:
+        """The table or view of that exact name, or None. SQLite has one schema; a prefix must be `main`."""
+        known = connection.exec_driver_sql(
+            "SELECT 1 FROM sqlite_master WHERE type IN ('table', 'view') AND name = ?", (name,)
+        ).first()
+        if known is None or schema not in {None, "main"}:
+            return None
+        info = connection.exec_driver_sql(f"PRAGMA table_xinfo({quoted(name)})").all()
+        keyed = sorted((row.pk, row.name) for row in info if row.pk)
+        key = tuple(column for _, column in keyed)
+        return Table(
+            schema=None,
+            name=name,
+            columns=tuple(
+                Column(
+                    name=row.name,
+                    type=row.type,
+                    not_null=bool(row.notnull),
+                    generated=row.hidden in COMPUTED,
+                    date_class=_date_class(row.type),
+                )
+                for row in info
+            ),
+            key=key,
+            unique=(frozenset(key), *self._unique_indexes(connection, name))
+            if key
+            else self._unique_indexes(connection, name),
+        )
+
+    def _unique_indexes(self, connection: Connection, name: str) -> tuple[frozenset[str], ...]:
+        indexes = connection.exec_driver_sql(f"PRAGMA index_list({quoted(name)})").all()
+        return tuple(
+            frozenset(
+                row.name
+                for row in connection.exec_driver_sql(f"PRAGMA index_info({quoted(index.name)})")
+            )
+            for index in indexes
+            if index.unique and not index.partial
+        )
+
+    def count_by_day(  # noqa: PLR0913 - the six facts of one count
+        self,
+        connection: Connection,
+        table: Table,
+        column: Column,
+        days: DateRange,
+        zone: ZoneInfo,
+        where: str | None,
+    ) -> dict[date, int]:
+        """Rows of each day of the range that has any: one index range scan a day."""
+        kind = date_class(column)
+        every = list(days.days())
+        edges = [
+            self.literal(bounds.bound(day, kind, zone), kind)
+            for day in [*every, bounds.after(days.end)]
+        ]
+        steps = ", ".join(
+            f"({n}, {low}, {high})"
+            for n, (low, high) in enumerate(zip(edges, edges[1:], strict=False))
+        )
+        name = quoted(column.name)
+        counted = connection.exec_driver_sql(
+            f"WITH step(n, low, high) AS (VALUES {steps})"
+            f" SELECT n, (SELECT count(*) FROM {table.sql} WHERE {name} >= low AND {name} < high"
+            f"{f' AND ({where})' if where else ''}) FROM step"
+        )
+        return {every[n]: rows for n, rows in counted if rows}
+
+    def first_and_last(
+        self, connection: Connection, table: Table, column: str
+    ) -> tuple[date, date] | None:
+        """The days of the least and greatest text value of `column`; None when there are none."""
+        name = quoted(column)
+        found = [
+            connection.exec_driver_sql(
+                f"SELECT date({name}) FROM {table.sql} WHERE {name} >= '0001' AND {name} < ':'"
+                f" AND date({name}) IS NOT NULL ORDER BY {name} {order} LIMIT 1"
+            ).scalar()
+            for order in ("ASC", "DESC")
+        ]
+        if found[0] is None or found[1] is None:
+            return None
+        return datetime.fromisoformat(found[0]).date(), datetime.fromisoformat(found[1]).date()
+
+    def now(self, connection: Connection) -> datetime:
+        """The machine's clock: an SQLite file has no other."""
+        del connection
+        return datetime.now(UTC)
+
+    def literal(self, value: date | datetime, kind: DateClass) -> str:
+        """A day's bound as SQL: a bare date sorts before each time of that day, however it is written."""
+        if kind is DateClass.TIMESTAMPTZ:
+            return f"'{value:%Y-%m-%d %H:%M:%S}'"
+        return f"'{value:%Y-%m-%d}'"
+
+    def create_table(self, table: Table, date_column: str) -> Sequence[str]:
+        """The statements that create `table` with its key and an index on its date column."""
+        index = quoted(f"{table.name}_{date_column}_idx")
+        return (
+            table.create_sql,
+            f"CREATE INDEX {index} ON {table.sql} ({quoted(date_column)})",
+        )
+
+
+def _date_class(declared: str) -> DateClass | None:
+    words = declared.upper()
+    if words.startswith(TIMESTAMPS):
+        return DateClass.TIMESTAMPTZ
+    if words.startswith(("TIMESTAMP", "DATETIME")):
+        return DateClass.TIMESTAMP
+    return DateClass.DATE if words.startswith("DATE") else None

@@ -1,0 +1,1 @@
+"""Where a run runs: in a thread of the process that started it."""

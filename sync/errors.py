@@ -1,0 +1,187 @@
+"""What can go wrong, as values. An error carries facts; `sync.wording` puts it into a reader's language.
+
+    BatchSyncError
+    ├── UsageError            what was asked makes no sense              exit 2
+    │   ├── DateError, RangeError, UnknownRun
+    ├── SettingsError         a setting is wrong                         exit 5
+    ├── UnknownTable          no such table in the settings              exit 5
+    ├── ConnectError          a database cannot be reached               exit 5
+    ├── SchemaError           a table or column is missing or does not fit   exit 5
+    ├── RightsError           the database refuses what a run needs      exit 5
+    ├── StoreError            the progress store cannot be used          exit 5
+    ├── LockError             the lock cannot be asked (counts as held)  exit 5
+    ├── LeaseHeld             another run holds the lease                exit 3
+    ├── LeaseLost             this run's lease is gone; nothing more is written  exit 6
+    ├── Cancelled             somebody asked this run to stop            exit 6
+    └── CopyError             partitions could not be copied             exit 1
+
+`template` is the English sentence and the key of its translation; `hint` says how to mend it.
+No fact may hold a password: whoever raises hands in addresses, not URLs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from sync.model import Conflict
+
+
+def N_(text: str) -> str:  # noqa: N802 - gettext's own name for "mark, translate later"
+    """Mark `text` for translation."""
+    return text
+
+
+class BatchSyncError(Exception):
+    """Base of all errors that are worded for people."""
+
+    exit_code: ClassVar[int] = 70
+    code: ClassVar[str] = "internal_error"
+    template: str = N_("Something went wrong: {reason}")
+    hint: str = ""
+
+    def __init__(
+        self, template: str | None = None, /, *, hint: str | None = None, **facts: object
+    ) -> None:
+        self.template = template or self.template
+        self.hint = self.hint if hint is None else hint
+        self.facts = facts
+        super().__init__(self.template, self.hint, facts)
+
+    def __str__(self) -> str:
+        sentence = self.template.format(**self.facts)
+        return f"{sentence} {self.hint.format(**self.facts)}" if self.hint else sentence
+
+
+class UsageError(BatchSyncError):
+    """What was asked makes no sense."""
+
+    exit_code = 2
+    code = "usage"
+    template = N_("{reason}")
+
+
+class DateError(UsageError):
+    """Facts: `given`."""
+
+    code = "bad_date"
+    template = N_("“{given}” is not a date.")
+    hint = N_("Write a day as YYYY-MM-DD, today, yesterday, or -7d.")
+
+
+class RangeError(UsageError):
+    """Facts: `start`, `end`, `days_max`."""
+
+    code = "bad_range"
+    template = N_("The range ends on {end}, before it starts on {start}.")
+    hint = N_("Swap the two dates; both are included in the range.")
+
+
+class UnknownRun(UsageError):
+    """Facts: `run_id`."""
+
+    code = "unknown_run"
+    template = N_("There is no run “{run_id}”.")
+    hint = N_("`python -m sync history` lists the runs.")
+
+
+class SettingsError(BatchSyncError):
+    """Facts: `setting`, `given`, `allowed`, `example`, `place`."""
+
+    exit_code = 5
+    code = "bad_settings"
+    template = N_("Setting {setting} is wrong ({given}): {allowed}.")
+    hint = N_("For example: {example}")
+
+
+class UnknownTable(BatchSyncError):
+    """Facts: `table`, `tables`."""
+
+    exit_code = 5
+    code = "unknown_table"
+    template = N_("There is no table “{table}” in the settings.")
+    hint = N_("Names are exact and case-sensitive. Configured are: {tables}.")
+
+
+class ConnectError(BatchSyncError):
+    """Facts: `role` (source, target, store), `address` (without a password), `reason`."""
+
+    exit_code = 5
+    code = "cannot_connect"
+    template = N_("The {role} database {address} cannot be reached: {reason}")
+    hint = N_("Check [{role}] url in the settings, and that the server answers.")
+
+
+class SchemaError(BatchSyncError):
+    """A table or column is missing or does not fit; facts depend on the template."""
+
+    exit_code = 5
+    code = "schema"
+
+
+class RightsError(BatchSyncError):
+    """Facts: `role`, `reason`, `statements` (what an administrator would run)."""
+
+    exit_code = 5
+    code = "rights"
+    template = N_("The {role} database refuses: {reason}")
+    hint = N_("Ask its administrator to run: {statements}")
+
+
+class StoreError(BatchSyncError):
+    """Facts: `address`, `reason`."""
+
+    exit_code = 5
+    code = "store_unavailable"
+    template = N_("The progress store {address} cannot be used: {reason}")
+    hint = N_("Nothing was started. Make room or mend the rights of that folder, then start again.")
+
+
+class LockError(BatchSyncError):
+    """Facts: `lock`, `reason`. What cannot be asked counts as held."""
+
+    exit_code = 5
+    code = "lock_unavailable"
+    template = N_(
+        "Whether another sync runs cannot be told: the lock {lock} does not answer ({reason})."
+    )
+    hint = N_("Nothing was started. Mend the lock, then start again.")
+
+
+class LeaseHeld(BatchSyncError):
+    """Another run holds the lease; `conflict` tells who, since when, how far."""
+
+    exit_code = 3
+    code = "sync_already_running"
+    template = N_("A sync is already running; please wait until it has finished, then try again.")
+
+    def __init__(self, conflict: Conflict) -> None:
+        super().__init__()
+        self.conflict = conflict
+
+
+class LeaseLost(BatchSyncError):
+    """Facts: `reason`. Raised by the fence, the heartbeat, and the check of the lock file."""
+
+    exit_code = 6
+    code = "lease_lost"
+    template = N_("This run no longer holds the lease ({reason}). Nothing more was written.")
+    hint = N_("Resume it when the present run has ended.")
+
+
+class Cancelled(BatchSyncError):
+    """The run was asked to stop."""
+
+    exit_code = 6
+    code = "cancelled"
+    template = N_("The run was cancelled.")
+    hint = N_("Days that were done stay done; resume goes on from there.")
+
+
+class CopyError(BatchSyncError):
+    """Facts: `table`, `days`, `reason`, `advice`."""
+
+    exit_code = 1
+    code = "copy_failed"
+    template = N_("{table} on {days} could not be copied: {reason}")
+    hint = N_("{advice}")

@@ -1,0 +1,302 @@
+"""The words of Batch Sync as values: run, day, partition, holder, progress, verdict, conflict.
+
+Statuses move only along these arrows; every writer asks `MOVES` or `PARTITION_MOVES`:
+
+    run        queued -> running -> succeeded | failed | cancelled | interrupted
+    partition  pending -> copying -> done | unchanged | held_back | failed
+               (failed and copying go back to pending when a group is tried again)
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass, field
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, NewType, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+RunId = NewType("RunId", str)
+Token = NewType("Token", int)
+
+
+class RunStatus(StrEnum):
+    """Where a run stands; the last four are final."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    INTERRUPTED = "interrupted"
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing follows."""
+        return not MOVES[self]
+
+
+MOVES: Mapping[RunStatus, frozenset[RunStatus]] = {
+    RunStatus.QUEUED: frozenset({RunStatus.RUNNING, RunStatus.CANCELLED}),
+    RunStatus.RUNNING: frozenset(
+        {RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.INTERRUPTED}
+    ),
+    RunStatus.SUCCEEDED: frozenset(),
+    RunStatus.FAILED: frozenset(),
+    RunStatus.CANCELLED: frozenset(),
+    RunStatus.INTERRUPTED: frozenset(),
+}
+
+
+class PartitionStatus(StrEnum):
+    """Where one table on one day stands within a run."""
+
+    PENDING = "pending"
+    COPYING = "copying"
+    DONE = "done"
+    UNCHANGED = "unchanged"
+    HELD_BACK = "held_back"
+    FAILED = "failed"
+
+
+class PlanState(StrEnum):
+    """What a plan says of a partition before it is touched."""
+
+    MISSING = "missing"
+    SAME = "same"
+    CHANGED = "changed"
+    DRIFTED = "drifted"
+    NOT_CLOSED = "not_closed"
+    HELD_BACK = "held_back"
+
+
+class Only(StrEnum):
+    """Which partitions of the range a run takes."""
+
+    ALL = "all"
+    MISSING = "missing"
+    CHANGED = "changed"
+    FAILED = "failed"
+
+
+class Verdict(StrEnum):
+    """What the evidence says of a holder; told by `sync.locking.verdict`."""
+
+    DEAD = "dead"
+    LOST = "lost"
+    PAUSED = "paused"
+    UNKNOWN = "unknown"
+    STALLED = "stalled"
+    RUNNING = "running"
+
+
+class CancelMode(StrEnum):
+    """How a run is asked to stop: after the groups under way, or at once."""
+
+    AFTER_GROUP = "after_group"
+    NOW = "now"
+
+
+@dataclass(frozen=True, slots=True)
+class DateRange:
+    """Calendar days from `start` to `end`, both inclusive."""
+
+    start: date
+    end: date
+
+    def days(self) -> Iterator[date]:
+        """Every day, in order."""
+        for offset in range(len(self)):
+            yield self.start + timedelta(days=offset)
+
+    def __len__(self) -> int:
+        return (self.end - self.start).days + 1
+
+    def __str__(self) -> str:
+        return f"{self.start} → {self.end}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRequest:
+    """What somebody asks for. `tables` are target names; empty means every configured table.
+
+    `since_token` is the token of the run that is resumed: partitions whose checkpoint has this
+    token or a greater one are done already and are left out.
+    """
+
+    days: DateRange
+    tables: tuple[str, ...] = ()
+    only: Only = Only.ALL
+    allow_shrink: bool = False
+    since_token: Token | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holder:
+    """Who holds the lease: evidence for people and for the verdict, never the lock itself.
+
+    `process_start` is seconds since the epoch, `since` aware UTC. A PID alone is not an identity:
+    it is used again, and means something else in another PID namespace or after a reboot.
+    """
+
+    user: str
+    host: str
+    pid: int
+    process_start: float
+    boot_id: str
+    pid_namespace: str
+    nonce: str
+    since: datetime
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values, fit for `json.dumps`."""
+        return asdict(self) | {"since": self.since.isoformat()}
+
+    @classmethod
+    def from_json(cls, facts: Mapping[str, Any]) -> Self:
+        """The holder that `to_json` wrote; facts this version does not know are passed over.
+
+        Raises KeyError or ValueError where a fact is missing or malformed.
+        """
+        known = {name: facts[name] for name in cls.__dataclass_fields__}
+        return cls(**known | {"since": datetime.fromisoformat(known["since"])})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a run is. `rows_total` is 0 until the source was counted; `eta_s` None until it can be said."""
+
+    partitions_done: int = 0
+    partitions_total: int = 0
+    rows_done: int = 0
+    rows_total: int = 0
+    rows_per_s: float = 0.0
+    eta_s: float | None = None
+
+    @property
+    def fraction(self) -> float | None:
+        """Share of rows moved, 0 to 1 (of partitions where there are no rows); None before the plan."""
+        if self.rows_total:
+            return min(1.0, self.rows_done / self.rows_total)
+        if self.partitions_total:
+            return self.partitions_done / self.partitions_total
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conflict:
+    """Why a start was refused: who holds the lease now, since when, how far.
+
+    `holder` and `run_id` are None while another run is just starting and has not written its name yet.
+    """
+
+    holder: Holder | None = None
+    run_id: RunId | None = None
+    days: DateRange | None = None
+    tables: tuple[str, ...] = ()
+    progress: Progress = field(default_factory=Progress)
+    verdict: Verdict = Verdict.RUNNING
+    yours: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedPartition:
+    """One table on one day in a plan. `target_rows` stand there now."""
+
+    table: str
+    day: date
+    source_rows: int
+    target_rows: int
+    state: PlanState
+    day_closed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run would do before it does it."""
+
+    partitions: tuple[PlannedPartition, ...]
+
+    @property
+    def hash(self) -> str:
+        """One text for this plan; another plan has another."""
+        facts = [
+            (p.table, p.day.isoformat(), p.source_rows, p.target_rows, p.state)
+            for p in self.partitions
+        ]
+        return hashlib.sha256(repr(sorted(facts)).encode()).hexdigest()[:16]
+
+    @property
+    def totals(self) -> dict[str, int]:
+        """Partitions, rows of both sides, and how many partitions are in each state."""
+        counts = {state.value: 0 for state in PlanState}
+        for partition in self.partitions:
+            counts[partition.state.value] += 1
+        return {
+            "partitions": len(self.partitions),
+            "source_rows": sum(p.source_rows for p in self.partitions),
+            "target_rows": sum(p.target_rows for p in self.partitions),
+            **counts,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartitionView:
+    """One partition of a run as the store knows it."""
+
+    table: str
+    day: date
+    status: PartitionStatus
+    rows: int
+    target_rows: int = 0
+    seconds: float | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunView:
+    """One run as every view sees it. Times are aware UTC; `error` is English text or None."""
+
+    id: RunId
+    status: RunStatus
+    days: DateRange
+    tables: tuple[str, ...]
+    only: Only
+    allow_shrink: bool
+    token: Token | None
+    since_token: Token | None
+    holder: Holder
+    progress: Progress
+    started_at: datetime
+    beat_at: datetime
+    progress_at: datetime
+    finished_at: datetime | None = None
+    cancel: CancelMode | None = None
+    error: str | None = None
+    held_back: int = 0
+    failed: int = 0
+    current: str | None = None
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds from start to end, or to the last heartbeat while it goes."""
+        return ((self.finished_at or self.beat_at) - self.started_at).total_seconds()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """Rows per second over the interval that ends at `at` (aware UTC)."""
+
+    at: datetime
+    rows_per_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogLine:
+    """Something that happened in a run: an event's name and what it says, in English."""
+
+    at: datetime
+    event: str
+    text: str

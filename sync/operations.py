@@ -1,0 +1,381 @@
+"""What can be done with Batch Sync: the same for page, command line and HTTP."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from sqlalchemy.exc import IntegrityError
+
+from sync.databases.failures import DRIVER_ERRORS, Failure, failure, reason
+from sync.errors import (
+    BatchSyncError,
+    ConnectError,
+    LeaseHeld,
+    RangeError,
+    RightsError,
+    StoreError,
+    UnknownRun,
+)
+from sync.locking.holder import current_holder, current_user
+from sync.locking.lease import take_lease
+from sync.model import (
+    CancelMode,
+    Conflict,
+    Only,
+    PartitionStatus,
+    Plan,
+    RunId,
+    RunRequest,
+    RunStatus,
+    RunView,
+    Verdict,
+)
+from sync.planning import chosen_tables, pair_tables, plan_range
+from sync.runner import Order, Runner
+from sync.store import NewRun
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import date
+
+    from sync.clock import Clock
+    from sync.copying.group import Way
+    from sync.databases.postgres import PostgresDatabase
+    from sync.databases.sqlite import SqliteDatabase
+    from sync.engine.thread import ThreadEngine
+    from sync.locking.lease import Held, Lease, TargetLock
+    from sync.locking.looking import Looker
+    from sync.model import Holder
+    from sync.planning import TablePair
+    from sync.settings import Settings
+    from sync.snapshot import Snapshot, SnapshotReader
+    from sync.store import Store
+
+HISTORY_MAX = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What `sync.wiring` puts together."""
+
+    settings: Settings
+    source: PostgresDatabase | SqliteDatabase
+    target: PostgresDatabase | SqliteDatabase
+    target_name: str
+    lock: TargetLock
+    looker: Looker
+    store: Store
+    engine: ThreadEngine
+    snapshots: SnapshotReader
+    way: Callable[[RunId], Way]
+    clock: Clock
+
+
+class Operations:
+    """One object a process; made by `sync.wiring.open_operations(settings)`; safe to call from any thread."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._starting = threading.Lock()
+
+    def start(
+        self, request: RunRequest, *, user: str | None = None, key: str | None = None
+    ) -> RunId:
+        """Take the lease and start the run in a background thread; final when it returns.
+
+        `key` makes a start idempotent: the same key a second time gives the same run's id.
+        Raises LeaseHeld (with the conflict), RangeError, UnknownTable, ConnectError, SchemaError, RightsError,
+        StoreError, LockError; then no run was made and the lock is free.
+        """
+        with self._starting:
+            if key and (known := self._parts.store.by_key(key)):
+                return known
+            return self._start(request, user=user, key=key)
+
+    def _start(self, request: RunRequest, *, user: str | None, key: str | None) -> RunId:
+        parts = self._parts
+        _refuse_backwards(request)
+        tables = chosen_tables(parts.settings.tables, request.tables)
+        names = tuple(table.target for table in tables)
+        among = self._failed_before(request) if request.only is Only.FAILED else None
+        run_id = RunId(f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}")
+        holder = current_holder(user)
+        parts.store.open()
+        try:
+            held = parts.lock.acquire(run_id=run_id, holder=holder, days=request.days, tables=names)
+        except LeaseHeld as refusal:
+            raise LeaseHeld(self._enriched(refusal.conflict, user)) from None
+        try:
+            pairs = self._pairs(request)
+            lease = self._take(held, run_id=run_id, holder=holder, request=request, names=names)
+            self._record(lease, holder=holder, request=request, names=names, key=key)
+        except BaseException:
+            held.release()
+            raise
+        order = Order(
+            request=request,
+            pairs=pairs,
+            among=among,
+            lease=lease,
+            way=parts.way(run_id),
+            source=parts.source,
+            target=parts.target,
+            store=parts.store,
+            run=parts.settings.run,
+            zone=parts.settings.zone,
+            clock=parts.clock,
+        )
+        parts.engine.start(run_id, Runner(order))
+        return run_id
+
+    def _pairs(self, request: RunRequest) -> Sequence[TablePair]:
+        """Every table of a request, looked at on both sides. Raises ConnectError, SchemaError."""
+        parts = self._parts
+        with parts.source.connect() as reading, parts.target.connect() as writing:
+            return [
+                pair_tables(
+                    table,
+                    source=parts.source,
+                    target=parts.target,
+                    reading=reading,
+                    writing=writing,
+                    zone=parts.settings.zone,
+                )
+                for table in chosen_tables(parts.settings.tables, request.tables)
+            ]
+
+    def _take(
+        self,
+        held: Held,
+        *,
+        run_id: RunId,
+        holder: Holder,
+        request: RunRequest,
+        names: tuple[str, ...],
+    ) -> Lease:
+        parts = self._parts
+        try:
+            lease, closed = take_lease(
+                held,
+                lock=parts.lock,
+                target=parts.target,
+                run_id=run_id,
+                holder=holder,
+                days=request.days,
+                tables=names,
+            )
+        except DRIVER_ERRORS as error:
+            raise _worded(error, parts.target) from None
+        for former in closed:
+            parts.store.finish(
+                former.run_id, RunStatus.INTERRUPTED, error=former.reason, at=parts.clock.now()
+            )
+        # A run that ended while its store could not be written still stands there as running.
+        if forgotten := parts.store.running(parts.target_name):
+            parts.snapshots.close_dead(forgotten)
+        return lease
+
+    def _record(
+        self,
+        lease: Lease,
+        *,
+        holder: Holder,
+        request: RunRequest,
+        names: tuple[str, ...],
+        key: str | None,
+    ) -> None:
+        parts = self._parts
+        try:
+            parts.store.start(
+                NewRun(
+                    id=lease.run_id,
+                    target=parts.target_name,
+                    request=request,
+                    tables=names,
+                    token=lease.token,
+                    holder=holder,
+                    key=key,
+                )
+            )
+        except (StoreError, IntegrityError) as error:
+            why = str(error)
+            lease.close(RunStatus.FAILED, why=why, progress=Conflict().progress)
+            raise (
+                error
+                if isinstance(error, StoreError)
+                else StoreError(address=parts.store.address, reason=why)
+            ) from None
+
+    def _failed_before(self, request: RunRequest) -> frozenset[tuple[str, date]]:
+        """Partitions that failed or were held back when the newest run that had them ended."""
+        latest: dict[tuple[str, date], PartitionStatus] = {}
+        for run in reversed(self._parts.store.recent(self._parts.target_name, HISTORY_MAX)):
+            if run.days.start <= request.days.end and request.days.start <= run.days.end:
+                latest |= {(p.table, p.day): p.status for p in self._parts.store.partitions(run.id)}
+        wanted = {PartitionStatus.FAILED, PartitionStatus.HELD_BACK}
+        return frozenset(key for key, status in latest.items() if status in wanted)
+
+    def _enriched(self, conflict: Conflict, user: str | None) -> Conflict:
+        """A conflict with the progress and the verdict that the store knows."""
+        parts = self._parts
+        if conflict.run_id is None or conflict.holder is None:
+            return conflict
+        mine = conflict.holder.user == (user or current_user())
+        try:
+            run = parts.store.run(conflict.run_id)
+            now = parts.clock.now()
+            look = parts.looker.look(
+                run.holder,
+                run.id,
+                beat_age_s=(now - run.beat_at).total_seconds(),
+                progress_age_s=(now - run.progress_at).total_seconds(),
+            )
+            told = Verdict.UNKNOWN if look.verdict is Verdict.DEAD else look.verdict
+            return replace(conflict, progress=run.progress, verdict=told, yours=mine)
+        except BatchSyncError:
+            return replace(conflict, yours=mine)
+
+    def resume(
+        self,
+        run_id: RunId | None = None,
+        *,
+        user: str | None = None,
+        key: str | None = None,
+        allow_shrink: bool = False,
+    ) -> RunId | None:
+        """Start a run over what a stopped one left undone; None: nothing to resume. Raises as `start`, UnknownRun."""
+        self._parts.snapshots.present()  # a dead holder's run is closed first, so that it can be resumed
+        run = self.run(run_id) if run_id else self._resumable()
+        if run is None or run.status is RunStatus.SUCCEEDED:
+            return None
+        request = RunRequest(
+            days=run.days,
+            tables=tuple(name for name in run.tables if name in self._table_names()),
+            only=run.only,
+            allow_shrink=run.allow_shrink or allow_shrink,
+            since_token=run.since_token or run.token,
+        )
+        return self.start(request, user=user, key=key)
+
+    def _table_names(self) -> set[str]:
+        return {table.target for table in self._parts.settings.tables}
+
+    def _resumable(self) -> RunView | None:
+        """The newest run that did not succeed and that no later one has made good."""
+        later: list[RunView] = []
+        for run in self.history(HISTORY_MAX):
+            if run.status is not RunStatus.SUCCEEDED and not any(
+                _makes_good(other, run) for other in later
+            ):
+                return run
+            later.append(run)
+        return None
+
+    def cancel(
+        self, run_id: RunId | None = None, mode: CancelMode = CancelMode.AFTER_GROUP
+    ) -> RunId | None:
+        """Ask the present run to stop; None when nothing runs. Raises UnknownRun when `run_id` is not running."""
+        parts = self._parts
+        present = parts.store.running(parts.target_name)
+        if present is None or (run_id and run_id != present.id):
+            if run_id:
+                raise UnknownRun(run_id=run_id)
+            return None
+        parts.store.request_cancel(present.id, mode)
+        parts.engine.cancel(present.id, mode)
+        return present.id
+
+    def wait(self, run_id: RunId, timeout_s: float | None = None) -> RunView:
+        """Wait for a run of this process to release its lease; its view then. Raises UnknownRun."""
+        self._parts.engine.wait(run_id, timeout_s)
+        return self.run(run_id)
+
+    def snapshot(self) -> Snapshot:
+        """What every view shows. Never raises for a store or database that cannot be read: see `problem`."""
+        return self._parts.snapshots.read()
+
+    def plan(self, request: RunRequest) -> Plan:
+        """What a run would do, partition by partition. Raises as `start` but never LeaseHeld."""
+        parts = self._parts
+        _refuse_backwards(request)
+        pairs = self._pairs(request)
+        with parts.source.connect() as reading, parts.target.connect() as writing:
+            plan = plan_range(
+                pairs,
+                request,
+                source=parts.source,
+                target=parts.target,
+                reading=reading,
+                writing=writing,
+                ledger=parts.lock.ledger,
+                zone=parts.settings.zone,
+                shrink_max=parts.settings.run.shrink_max,
+            )
+        if request.only is Only.FAILED:
+            among = self._failed_before(request)
+            return Plan(tuple(p for p in plan.partitions if (p.table, p.day) in among))
+        return plan
+
+    def history(self, limit: int = 50) -> tuple[RunView, ...]:
+        """The newest runs first: the store's, and those that only the target remembers (another host's)."""
+        parts = self._parts
+        known = parts.store.recent(parts.target_name, min(limit, HISTORY_MAX))
+        ids = {run.id for run in known}
+        others: list[RunView] = []
+        with suppress(ConnectError, *DRIVER_ERRORS):
+            others = [
+                run.view() for run in parts.looker.ledger_runs(limit) if run.run_id not in ids
+            ]
+        return tuple(
+            sorted([*known, *others], key=lambda run: run.started_at, reverse=True)[:limit]
+        )
+
+    def run(self, run_id: RunId) -> RunView:
+        """One run. Raises UnknownRun."""
+        try:
+            return self._parts.store.run(run_id)
+        except UnknownRun:
+            found = next((run for run in self.history(HISTORY_MAX) if run.id == run_id), None)
+            if found is None:
+                raise
+            return found
+
+    def close(self) -> None:
+        """Cancel the runs of this process and wait for them."""
+        for run_id in self._parts.engine.active():
+            self._parts.engine.cancel(run_id, CancelMode.NOW)
+            self._parts.engine.wait(run_id)
+
+
+def _refuse_backwards(request: RunRequest) -> None:
+    if request.days.end < request.days.start:
+        raise RangeError(start=request.days.start, end=request.days.end)
+
+
+def _makes_good(later: RunView, run: RunView) -> bool:
+    """Whether a later run that succeeded did all that this one left undone."""
+    if later.status is not RunStatus.SUCCEEDED:
+        return False
+    resumed = later.since_token is not None and later.since_token == (run.since_token or run.token)
+    covers = (
+        later.since_token is None
+        and later.only is Only.ALL
+        and later.days.start <= run.days.start
+        and later.days.end >= run.days.end
+        and set(later.tables) >= set(run.tables)
+    )
+    return resumed or covers
+
+
+def _worded(error: BaseException, target: PostgresDatabase | SqliteDatabase) -> BatchSyncError:
+    """A database's error while the lease was taken, for people."""
+    if failure(error) in {Failure.RIGHTS, Failure.NO_ROOM}:
+        return RightsError(
+            role=target.role, reason=reason(error), statements="python -m sync check"
+        )
+    return ConnectError(role=target.role, address=target.address, reason=reason(error))

@@ -1,0 +1,386 @@
+"""Date range → partitions: counted on both sides, compared with the checkpoints, cut into commit groups."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from sync.databases import days as bounds
+from sync.databases.shape import Column, Table, date_class, quoted
+from sync.errors import N_, SchemaError, UnknownTable
+from sync.model import DateRange, Only, Plan, PlannedPartition, PlanState
+from sync.settings import split_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import date
+    from zoneinfo import ZoneInfo
+
+    from sqlalchemy import Connection
+
+    from sync.databases.ledger import Checkpoint, Ledger
+    from sync.databases.port import Database
+    from sync.model import RunRequest
+    from sync.settings import TableSettings
+
+UNDONE: Mapping[Only, frozenset[PlanState]] = {
+    Only.MISSING: frozenset({PlanState.MISSING, PlanState.NOT_CLOSED}),
+    Only.CHANGED: frozenset(
+        {
+            PlanState.MISSING,
+            PlanState.NOT_CLOSED,
+            PlanState.CHANGED,
+            PlanState.DRIFTED,
+            PlanState.HELD_BACK,
+        }
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TablePair:
+    """One table on both sides, checked to fit. `name` is the target table's, the one people see.
+
+    `columns` are copied, in this order; `binary` tells that both sides write them alike. `key` identifies a
+    row; `key_enforced` that the target refuses a second row of one key by itself. `exists` is False while the
+    target's table is still to be made.
+    """
+
+    name: str
+    source: Table
+    target: Table
+    date_column: Column
+    target_date: Column
+    columns: tuple[str, ...]
+    binary: bool
+    key: tuple[str, ...]
+    key_enforced: bool
+    where: str | None
+    definition: str
+    exists: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """A commit group: neighbouring partitions of one table that share one COPY and one transaction."""
+
+    pair: TablePair
+    partitions: tuple[PlannedPartition, ...]
+
+    @property
+    def rows(self) -> int:
+        """Rows that the source has for these days."""
+        return sum(partition.source_rows for partition in self.partitions)
+
+    @property
+    def days(self) -> DateRange:
+        """The days of the group; they are neighbours."""
+        return DateRange(self.partitions[0].day, self.partitions[-1].day)
+
+    def singles(self) -> tuple[Group, ...]:
+        """The same partitions, each a group of its own."""
+        return tuple(
+            Group(pair=self.pair, partitions=(partition,)) for partition in self.partitions
+        )
+
+    def condition(self, database: Database, zone: ZoneInfo) -> str:
+        """The days as SQL on the bare date column, so that an index serves it."""
+        column = self.pair.date_column if database.role == "source" else self.pair.target_date
+        kind = date_class(column)
+        low = database.literal(bounds.bound(self.days.start, kind, zone), kind)
+        high = database.literal(bounds.bound(bounds.after(self.days.end), kind, zone), kind)
+        return f"{quoted(column.name)} >= {low} AND {quoted(column.name)} < {high}"
+
+
+def chosen_tables(
+    configured: Sequence[TableSettings], names: tuple[str, ...]
+) -> tuple[TableSettings, ...]:
+    """The configured tables of these target names; all when no name is given. Raises UnknownTable."""
+    by_name = {table.target: table for table in configured}
+    for name in names:
+        if name not in by_name:
+            raise UnknownTable(table=name, tables=", ".join(by_name))
+    return tuple(table for table in configured if not names or table.target in names)
+
+
+def pair_tables(  # noqa: PLR0913 - both sides and what binds them
+    settings: TableSettings,
+    *,
+    source: Database,
+    target: Database,
+    reading: Connection,
+    writing: Connection,
+    zone: ZoneInfo,
+) -> TablePair:
+    """Look at one table on both sides. Raises SchemaError where it is missing or does not fit."""
+    schema, name = split_name(settings.name)
+    there = source.table(reading, schema, name)
+    if there is None:
+        raise SchemaError(
+            N_("The source {address} has no table {table}."),
+            hint=N_(
+                "Names are exact and case-sensitive; a dot separates schema and table unless quoted."
+            ),
+            address=source.address,
+            table=settings.name,
+        )
+    _refuse_same_table(
+        there, settings, source=source, target=target, reading=reading, writing=writing
+    )
+    date_column = _date_column(there, settings.date_column, source)
+    columns = _columns(there, settings)
+    here = target.table(writing, None, settings.target)
+    made = here or _table_to_make(there, settings, columns, target)
+    target_date = _date_column(made, settings.date_column, target)
+    _refuse_other_class(settings, date_column, target_date)
+    _refuse_missing_columns(made, columns, target)
+    key = settings.key or there.key
+    definition = {
+        "source": source.identity(reading),
+        "table": settings.model_dump(mode="json"),
+        "zone": zone.key,
+        "columns": columns,
+    }
+    return TablePair(
+        name=settings.target,
+        source=there,
+        target=made,
+        date_column=date_column,
+        target_date=target_date,
+        columns=columns,
+        binary=source.kind == target.kind == "postgresql" and _alike(there, made, columns),
+        key=key,
+        key_enforced=bool(key) and any(unique <= set(key) for unique in made.unique if unique),
+        where=settings.where,
+        definition=hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest(),
+        exists=here is not None,
+    )
+
+
+def _refuse_same_table(  # noqa: PLR0913 - both sides of one comparison
+    there: Table,
+    settings: TableSettings,
+    *,
+    source: Database,
+    target: Database,
+    reading: Connection,
+    writing: Connection,
+) -> None:
+    same_place = source.kind == target.kind and source.identity(reading) == target.identity(writing)
+    if same_place and there.name == settings.target and there.schema in {None, target.schema}:
+        raise SchemaError(
+            N_("Source and target are the same table {table} in {address}."),
+            hint=N_("Check both URLs, or give the target another schema or a target_name."),
+            table=settings.name,
+            address=target.address,
+        )
+
+
+def _date_column(table: Table, name: str, database: Database) -> Column:
+    column = table.column(name)
+    facts = {
+        "role": database.role,
+        "table": table.name,
+        "column": name,
+        "address": database.address,
+    }
+    if column is None:
+        raise SchemaError(
+            N_("Table {table} in the {role} {address} has no column {column}."),
+            hint=N_("Set date_column to one of: {columns}."),
+            columns=", ".join(c.name for c in table.columns if c.date_class) or "-",
+            **facts,
+        )
+    if column.date_class is None:
+        raise SchemaError(
+            N_("Column {column} of {table} in the {role} {address} is {type}, not a date."),
+            hint=N_("Set date_column to a column of type DATE, TIMESTAMP or TIMESTAMPTZ."),
+            type=column.type,
+            **facts,
+        )
+    return column
+
+
+def _columns(table: Table, settings: TableSettings) -> tuple[str, ...]:
+    written = [column.name for column in table.columns if not column.generated]
+    for name in (*settings.columns, *settings.exclude, *settings.key):
+        if table.column(name) is None:
+            raise SchemaError(
+                N_("Table {table} in the source has no column {column}, which the settings name."),
+                hint=N_("Its columns are: {columns}."),
+                table=settings.name,
+                column=name,
+                columns=", ".join(written),
+            )
+    wanted = settings.columns or tuple(written)
+    chosen = tuple(name for name in written if name in wanted and name not in settings.exclude)
+    if settings.date_column not in chosen:
+        raise SchemaError(
+            N_("The date column {column} of {table} is not among the columns to copy."),
+            hint=N_("Add it to columns, or take it out of exclude."),
+            table=settings.name,
+            column=settings.date_column,
+        )
+    return chosen
+
+
+def _table_to_make(
+    there: Table, settings: TableSettings, columns: tuple[str, ...], target: Database
+) -> Table:
+    key = settings.key or there.key
+    return Table(
+        schema=target.schema,
+        name=settings.target,
+        columns=tuple(column for column in there.columns if column.name in columns),
+        key=key if set(key) <= set(columns) else (),
+        unique=(frozenset(key),) if key and set(key) <= set(columns) else (),
+    )
+
+
+def _refuse_other_class(settings: TableSettings, there: Column, here: Column) -> None:
+    if there.date_class is not here.date_class:
+        raise SchemaError(
+            N_(
+                "Date column {column} of {table} is {source_type} in the source but {target_type} in the target."
+            ),
+            hint=N_(
+                "Both must be of one class: DATE, TIMESTAMP or TIMESTAMPTZ. Change the target's column."
+            ),
+            column=settings.date_column,
+            table=settings.name,
+            source_type=there.type,
+            target_type=here.type,
+        )
+
+
+def _refuse_missing_columns(table: Table, columns: tuple[str, ...], target: Database) -> None:
+    lacking = [name for name in columns if table.column(name) is None]
+    if lacking:
+        raise SchemaError(
+            N_("Table {table} in the target {address} lacks the columns {columns}."),
+            hint=N_("Add them there, or name them in exclude."),
+            table=table.name,
+            address=target.address,
+            columns=", ".join(lacking),
+        )
+
+
+def _alike(there: Table, here: Table, columns: tuple[str, ...]) -> bool:
+    pairs = ((there.column(name), here.column(name)) for name in columns)
+    return all(a and b and a.portable and b.portable and a.type == b.type for a, b in pairs)
+
+
+def plan_table(  # noqa: PLR0913 - both sides and what binds them
+    pair: TablePair,
+    days: DateRange,
+    *,
+    source: Database,
+    target: Database,
+    reading: Connection,
+    writing: Connection,
+    checkpoints: Mapping[tuple[str, date], Checkpoint],
+    zone: ZoneInfo,
+    shrink_max: float,
+) -> Iterator[PlannedPartition]:
+    """Every day of one table: rows on both sides and what became of it since its checkpoint."""
+    there = source.count_by_day(reading, pair.source, pair.date_column, days, zone, pair.where)
+    here = (
+        target.count_by_day(writing, pair.target, pair.target_date, days, zone, None)
+        if pair.exists
+        else {}
+    )
+    now = source.now(reading)
+    for day in days.days():
+        rows, standing = there.get(day, 0), here.get(day, 0)
+        checkpoint = checkpoints.get((pair.name, day))
+        if checkpoint and checkpoint.definition != pair.definition:
+            checkpoint = None
+        shrinks = standing > 0 and (rows == 0 or rows < shrink_max * standing)
+        yield PlannedPartition(
+            table=pair.name,
+            day=day,
+            source_rows=rows,
+            target_rows=standing,
+            state=PlanState.HELD_BACK if shrinks else _state(checkpoint, rows, standing),
+            day_closed=bounds.closed(day, zone, now),
+        )
+
+
+def _state(checkpoint: Checkpoint | None, rows: int, standing: int) -> PlanState:
+    if checkpoint is None:
+        return PlanState.MISSING
+    if not checkpoint.day_closed:
+        return PlanState.NOT_CLOSED
+    if standing != checkpoint.rows:
+        return PlanState.DRIFTED
+    return PlanState.SAME if rows == checkpoint.rows else PlanState.CHANGED
+
+
+def plan_range(  # noqa: PLR0913 - both sides and what binds them
+    pairs: Sequence[TablePair],
+    request: RunRequest,
+    *,
+    source: Database,
+    target: Database,
+    reading: Connection,
+    writing: Connection,
+    ledger: Ledger,
+    zone: ZoneInfo,
+    shrink_max: float,
+) -> Plan:
+    """The plan of a request: every partition of its range that it takes."""
+    tables = [pair.name for pair in pairs]
+    known = ledger.exists(writing)
+    checkpoints = ledger.checkpoints(writing, tables=tables, days=request.days) if known else {}
+    partitions = (
+        partition
+        for pair in pairs
+        for partition in plan_table(
+            pair,
+            request.days,
+            source=source,
+            target=target,
+            reading=reading,
+            writing=writing,
+            checkpoints=checkpoints,
+            zone=zone,
+            shrink_max=shrink_max,
+        )
+    )
+    return Plan(
+        tuple(p for p in partitions if _taken(p, request, checkpoints.get((p.table, p.day))))
+    )
+
+
+def _taken(partition: PlannedPartition, request: RunRequest, checkpoint: Checkpoint | None) -> bool:
+    if request.since_token is not None and checkpoint and checkpoint.token >= request.since_token:
+        return False
+    return request.only not in UNDONE or partition.state in UNDONE[request.only]
+
+
+def cut_groups(
+    plan: Plan, pairs: Sequence[TablePair], *, group_rows: int, allow_shrink: bool
+) -> list[Group]:
+    """The plan's partitions as commit groups of about `group_rows` rows; held back ones are left out.
+
+    A group's days are neighbours, so that one range on the date column fetches them all.
+    """
+    groups: list[Group] = []
+    for pair in pairs:
+        members: list[PlannedPartition] = []
+        for partition in plan.partitions:
+            if partition.table != pair.name:
+                continue
+            if partition.state is PlanState.HELD_BACK and not allow_shrink:
+                continue
+            full = sum(p.source_rows for p in members) + partition.source_rows > group_rows
+            if members and (full or members[-1].day + timedelta(days=1) != partition.day):
+                groups.append(Group(pair=pair, partitions=tuple(members)))
+                members = []
+            members.append(partition)
+        if members:
+            groups.append(Group(pair=pair, partitions=tuple(members)))
+    return groups

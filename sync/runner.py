@@ -1,0 +1,378 @@
+"""The run: hold the lease, walk the plan, stop cleanly.
+
+    plan ──► make missing tables ──► group by group ──► close ──► release
+               │                          │
+               └── a stop (cancel, lease lost, source lost) ends it after or within a group
+
+Threads: this one copies (with helpers when `max_parallel` > 1); the beater tells the target that the run
+lives and finds out when the lease is lost; the reporter tells the store how far it is, and hears of cancels.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from sync.copying.group import CommitUnknown, LostSource, replace_group
+from sync.databases.failures import DRIVER_ERRORS, Failure, failure, reason
+from sync.errors import (
+    N_,
+    BatchSyncError,
+    Cancelled,
+    ConnectError,
+    CopyError,
+    LeaseLost,
+    StoreError,
+)
+from sync.model import CancelMode, PartitionStatus, Plan, RunStatus
+from sync.planning import cut_groups, plan_range
+from sync.tracking import Tracker, sentences
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date
+    from zoneinfo import ZoneInfo
+
+    from sqlalchemy import Connection
+
+    from sync.clock import Clock
+    from sync.copying.group import Mover, Way
+    from sync.databases.port import Database
+    from sync.locking.lease import Lease
+    from sync.model import RunRequest
+    from sync.planning import Group, TablePair
+    from sync.settings import RunSettings
+    from sync.store import Store
+
+log = structlog.get_logger()
+SAMPLE_EVERY_S = 1.0
+HOPELESS = {Failure.NO_ROOM, Failure.RIGHTS}  # would fail every other group too
+ADVICE = {
+    Failure.TRANSIENT: N_(
+        "It was tried {attempts} times. Start again when the database is less busy."
+    ),
+    Failure.DISCONNECTED: N_(
+        "It was tried {attempts} times. Check the connection, then resume the run."
+    ),
+    Failure.DUPLICATE_KEY: N_(
+        "Another row of the target or the source has the same unique values."
+    ),
+    Failure.RIGHTS: N_("The target must be writable for the sync's user."),
+    Failure.NO_ROOM: N_("Make room on the target's disk, then resume the run."),
+    Failure.CANCELLED: N_("An administrator or a timeout ended the statement. Resume the run."),
+    Failure.OTHER: N_("Mend the cause in the source or the target, then resume the run."),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What one run is to do, and with what. `among` narrows the plan to these partitions."""
+
+    request: RunRequest
+    pairs: Sequence[TablePair]
+    among: frozenset[tuple[str, date]] | None
+    lease: Lease
+    way: Way
+    source: Database
+    target: Database
+    store: Store
+    run: RunSettings
+    zone: ZoneInfo
+    clock: Clock
+
+
+class Runner:
+    """One run from its lease to its end; `run` is called once, in the run's own thread."""
+
+    def __init__(self, order: Order) -> None:
+        self._order = order
+        self._tracker = Tracker(order.clock, sample_every_s=SAMPLE_EVERY_S)
+        self._ended = threading.Event()
+        self._todo: deque[Group] = deque()
+        self._guard = threading.Lock()
+        self._movers: list[Mover] = []
+        self._cancel: CancelMode | None = None
+        self._halt: BatchSyncError | None = None
+        self._errors: list[str] = []
+
+    def cancel(self, mode: CancelMode) -> None:
+        """Stop after the groups under way, or at once; from any thread."""
+        if self._cancel is not CancelMode.NOW:
+            self._cancel = mode
+            self._tracker.note("run.cancel_requested", f"Asked to stop ({mode.value}).")
+        if mode is CancelMode.NOW:
+            self._stop_now(Cancelled())
+
+    def _stop_now(self, why: BatchSyncError) -> None:
+        with self._guard:
+            self._halt = self._halt or why
+            movers = list(self._movers)
+        for mover in movers:
+            threading.Thread(target=mover.interrupt, name="interrupt", daemon=True).start()
+
+    def run(self) -> RunStatus:
+        """Do the work, write the end into target and store, free the lease; never raises."""
+        beater = threading.Thread(target=self._beat, name="batch-sync-beater", daemon=True)
+        reporter = threading.Thread(target=self._report, name="batch-sync-reporter", daemon=True)
+        beater.start()
+        reporter.start()
+        try:
+            status, error = self._outcome()
+        finally:
+            self._ended.set()
+            beater.join()
+            reporter.join()
+        self._finish(status, error)
+        return status
+
+    def _outcome(self) -> tuple[RunStatus, str | None]:
+        try:
+            self._work()
+        except Cancelled as error:
+            return RunStatus.CANCELLED, str(self._halt or error)
+        except LeaseLost as error:
+            return RunStatus.INTERRUPTED, str(error)
+        except BatchSyncError as error:
+            return RunStatus.FAILED, str(error)
+        except CommitUnknown:
+            return (
+                RunStatus.FAILED,
+                "The target did not say whether the last group was committed. Resume the run.",
+            )
+        except LostSource:
+            return (
+                RunStatus.FAILED,
+                "The connection to the source was lost, and its snapshot with it. Resume the run.",
+            )
+        except Exception as error:
+            log.exception("run.crashed", run=self._order.lease.run_id)
+            return RunStatus.FAILED, f"{type(error).__name__}: {reason(error)}"
+        failed, held = (
+            self._tracker.count(s) for s in (PartitionStatus.FAILED, PartitionStatus.HELD_BACK)
+        )
+        if failed or held:
+            held_text = (
+                f"{held} partitions were held back: their source has far fewer rows than the target.",
+            ) * bool(held)
+            return RunStatus.FAILED, sentences([*self._errors, *held_text])
+        return RunStatus.SUCCEEDED, None
+
+    def _finish(self, status: RunStatus, error: str | None) -> None:
+        order = self._order
+        self._tracker.note(f"run.{status.value}", error or "Done.")
+        order.lease.close(status, why=error, progress=self._tracker.progress())
+        # The store's row ends before the lock is free: a running row with a free lock means a dead holder.
+        try:
+            order.store.tick(order.lease.run_id, self._tracker.tick())
+            order.store.finish(order.lease.run_id, status, error=error, at=order.clock.now())
+        except StoreError as problem:
+            log.warning("store.unavailable", run=order.lease.run_id, error=str(problem))
+        finally:
+            order.lease.release()
+        log.info(f"run.{status.value}", run=order.lease.run_id, error=error)
+
+    def _work(self) -> None:
+        order = self._order
+        try:
+            reading = order.way.read()
+            plan = self._plan(reading)
+            groups = cut_groups(
+                plan,
+                order.pairs,
+                group_rows=order.run.group_rows,
+                allow_shrink=order.request.allow_shrink,
+            )
+            self._todo.extend(groups)
+            self._copy_all()
+        finally:
+            for mover in self._movers:
+                mover.close()
+            order.way.close()
+        if self._halt:
+            raise self._halt
+        if self._todo and self._cancel:
+            raise Cancelled
+
+    def _plan(self, reading: Connection) -> Plan:
+        order = self._order
+        with order.target.connect(run_id=order.lease.run_id) as writing:
+            plan = plan_range(
+                order.pairs,
+                order.request,
+                source=order.source,
+                target=order.target,
+                reading=reading,
+                writing=writing,
+                ledger=order.lease.ledger,
+                zone=order.zone,
+                shrink_max=order.run.shrink_max,
+            )
+            if order.among is not None:
+                plan = Plan(tuple(p for p in plan.partitions if (p.table, p.day) in order.among))
+            writing.rollback()
+            self._make_tables(writing)
+        views = self._tracker.planned(plan, allow_shrink=order.request.allow_shrink)
+        with suppress(StoreError):
+            order.store.plan(order.lease.run_id, views, self._tracker.progress())
+        self._tracker.note(
+            "run.planned", f"{len(plan.partitions)} partitions, {plan.totals['source_rows']} rows."
+        )
+        return plan
+
+    def _make_tables(self, writing: Connection) -> None:
+        order = self._order
+        missing = [pair for pair in order.pairs if not pair.exists]
+        if not missing:
+            return
+        try:
+            with writing.begin():
+                for pair in missing:
+                    for statement in order.target.create_table(pair.target, pair.target_date.name):
+                        writing.exec_driver_sql(statement)
+                    self._tracker.note("table.created", f"{pair.name} was made in the target.")
+                order.lease.fence(writing)
+        except DRIVER_ERRORS as error:
+            raise CopyError(
+                N_("The table {table} cannot be made in the target: {reason}"),
+                hint=N_("Make it there by hand, or grant the sync's user the right to."),
+                table=", ".join(pair.name for pair in missing),
+                reason=reason(error),
+            ) from None
+
+    def _copy_all(self) -> None:
+        order = self._order
+        count = min(order.run.max_parallel, order.way.parallel_max, max(1, len(self._todo)))
+        with self._guard:
+            self._movers = [order.way.mover() for _ in range(count)]
+            halted = self._halt
+        if halted:
+            raise halted
+        helpers = [
+            threading.Thread(
+                target=self._walk_guarded, args=(mover,), name="batch-sync-copy", daemon=True
+            )
+            for mover in self._movers[1:]
+        ]
+        for helper in helpers:
+            helper.start()
+        try:
+            self._walk(self._movers[0])
+        finally:
+            for helper in helpers:
+                helper.join()
+
+    def _walk_guarded(self, mover: Mover) -> None:
+        try:
+            self._walk(mover)
+        except BatchSyncError as error:
+            self._stop_now(error)
+        except (CommitUnknown, LostSource, *DRIVER_ERRORS) as error:
+            self._stop_now(CopyError(N_("{reason}"), hint="", reason=reason(error)))
+
+    def _walk(self, mover: Mover) -> None:
+        """Copy groups until there are none or the run is to stop; one is read ahead of its turn."""
+        ahead = self._next()
+        while group := ahead:
+            if self._halt:
+                raise self._halt
+            self._order.lease.check()
+            if (ahead := self._next()) is not None:
+                mover.prefetch(ahead)
+            self._copy(mover, group)
+            if self._cancel and ahead is not None:
+                self._todo.appendleft(ahead)
+                return
+            ahead = ahead or self._next()
+
+    def _next(self) -> Group | None:
+        if self._cancel or self._halt:
+            return None
+        with suppress(IndexError):
+            return self._todo.popleft()
+        return None
+
+    def _copy(self, mover: Mover, group: Group) -> None:
+        order, tracker = self._order, self._tracker
+        for attempt in range(1, order.run.attempts_max + 1):
+            began = order.clock.monotonic()
+            tracker.copying(group)
+            try:
+                moved = replace_group(mover, group, order.lease)
+            except (*DRIVER_ERRORS, ConnectError, CopyError) as error:
+                mover.reset()
+                kind = Failure.DISCONNECTED if isinstance(error, ConnectError) else failure(error)
+                again = (
+                    kind in {Failure.TRANSIENT, Failure.DISCONNECTED}
+                    and attempt < order.run.attempts_max
+                )
+                if not again:
+                    self._give_up(group, error, kind)
+                    return
+                tracker.note("group.retried", f"{group.pair.name} {group.days}: {reason(error)}")
+                order.clock.wait(self._ended, order.run.retry_pause_s * 2 ** (attempt - 1))
+                if self._halt:
+                    raise self._halt from None
+            else:
+                tracker.done(group, dict(moved.rows_by_day), order.clock.monotonic() - began)
+                if moved.elsewhere:
+                    days = ", ".join(map(str, moved.elsewhere))
+                    tracker.note("rows.moved", f"{group.pair.name}: rows moved here from {days}.")
+                return
+
+    def _give_up(self, group: Group, error: BaseException, kind: Failure) -> None:
+        if self._halt:
+            raise self._halt from None
+        if len(group.partitions) > 1 and kind not in HOPELESS:
+            # One bad day spoils only itself.
+            self._tracker.pending(group)
+            self._todo.extendleft(reversed(group.singles()))
+            return
+        worded = error if isinstance(error, CopyError) else self._copy_error(group, error, kind)
+        self._errors.append(str(worded))
+        self._tracker.failed(group, str(worded))
+        self._tracker.note("group.failed", str(worded))
+        if kind in HOPELESS:
+            raise worded from None
+
+    def _copy_error(self, group: Group, error: BaseException, kind: Failure) -> CopyError:
+        days = str(group.days if len(group.days) > 1 else group.days.start)
+        attempts = self._order.run.attempts_max
+        advice = ADVICE[kind].format(attempts=attempts)
+        return CopyError(table=group.pair.name, days=days, reason=reason(error), advice=advice)
+
+    def _beat(self) -> None:
+        order = self._order
+        beaten = order.clock.monotonic() - order.run.heartbeat_s
+        while not order.clock.wait(
+            self._ended, min(order.run.progress_every_s, order.run.heartbeat_s)
+        ):
+            if not threading.main_thread().is_alive():
+                # The interpreter is shutting down, and waits for this run: a server was told to stop.
+                self.cancel(CancelMode.NOW)
+            try:
+                self._tracker.in_flight(order.lease.rows_in_flight())
+                if order.clock.monotonic() - beaten >= order.run.heartbeat_s:
+                    beaten = order.clock.monotonic()
+                    order.lease.beat(self._tracker.progress())
+            except LeaseLost as error:
+                self._stop_now(error)
+                return
+
+    def _report(self) -> None:
+        order = self._order
+        while not order.clock.wait(self._ended, order.run.progress_every_s):
+            tick = self._tracker.tick()
+            try:
+                asked = order.store.tick(order.lease.run_id, tick)
+            except StoreError as error:
+                # The rows are what matters: the run goes on, and its history is rebuilt from the target.
+                self._tracker.unsaved(tick)
+                log.warning("store.unavailable", run=order.lease.run_id, error=str(error))
+                continue
+            if asked and asked is not self._cancel:
+                self.cancel(asked)

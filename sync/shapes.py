@@ -1,0 +1,96 @@
+"""The JSON that programs read: one shape a thing, the same from the command line and over HTTP.
+
+Instants are ISO 8601 in UTC, days are ISO dates and both inclusive, a missing fact is null.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sync.model import DateRange, Holder, Plan, Progress, RunView
+    from sync.snapshot import Snapshot
+
+
+def holder_json(holder: Holder) -> dict[str, Any]:
+    """Who it is, as far as a stranger needs to know."""
+    return {
+        "user": holder.user,
+        "host": holder.host,
+        "pid": holder.pid,
+        "since": holder.since.isoformat(),
+    }
+
+
+def range_json(days: DateRange) -> dict[str, str]:
+    """First and last day, both inclusive."""
+    return {"start_date": days.start.isoformat(), "end_date": days.end.isoformat()}
+
+
+def progress_json(progress: Progress) -> dict[str, Any]:
+    """Counts, rows per second, and seconds to the end (null until that can be said)."""
+    return asdict(progress)
+
+
+def run_json(run: RunView) -> dict[str, Any]:
+    """One run as `status` shows it."""
+    return {
+        "id": run.id,
+        "status": run.status.value,
+        **range_json(run.days),
+        "tables": list(run.tables),
+        "token": run.token,
+        "holder": holder_json(run.holder),
+        "progress": progress_json(run.progress),
+    }
+
+
+def past_run_json(run: RunView) -> dict[str, Any]:
+    """One run as `history` shows it: with its times and how it ended."""
+    return run_json(run) | {
+        "started_at": run.started_at.isoformat(),
+        "finished_at": _instant(run.finished_at),
+        "error": run.error,
+    }
+
+
+def status_json(snapshot: Snapshot) -> dict[str, Any]:
+    """What runs now, and what ran last; `problem` only where something could not be read."""
+    last = next((run for run in snapshot.recent if run.status.final), None)
+    shape: dict[str, Any] = {
+        "state": snapshot.state,
+        "run": run_json(snapshot.run) if snapshot.run else None,
+        "verdict": snapshot.verdict.value if snapshot.verdict else None,
+        "last_run": past_run_json(last) if last else None,
+        "data_range": None,
+        "demo": snapshot.demo,
+    }
+    if snapshot.data_range:
+        first, newest = snapshot.data_range
+        shape["data_range"] = {"first": first.isoformat(), "last": newest.isoformat()}
+    return shape | ({"problem": snapshot.problem} if snapshot.problem else {})
+
+
+def plan_json(plan: Plan) -> dict[str, Any]:
+    """What a run would do, partition by partition."""
+    return {
+        "plan_hash": plan.hash,
+        "partitions": [
+            {
+                "table": partition.table,
+                "day": partition.day.isoformat(),
+                "source_rows": partition.source_rows,
+                "target_rows": partition.target_rows,
+                "state": partition.state.value,
+            }
+            for partition in plan.partitions
+        ],
+        "totals": plan.totals,
+    }
+
+
+def _instant(at: datetime | None) -> str | None:
+    return at.isoformat() if at else None

@@ -1,0 +1,39 @@
+"""What the browser tabs of one process share: one `Operations`, opened once and closed at its end."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from sync.settings import load
+from sync.wiring import open_operations
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from sync.operations import Operations
+
+
+def _close(operations: Operations) -> None:
+    operations.close()
+
+
+@st.cache_resource(show_spinner=False, on_release=_close)
+def get_operations() -> Operations:
+    """The process's operations. Raises BatchSyncError, and then tries again the next time."""
+    operations = open_operations(load())
+    # Streamlit collects garbage after each poll, going through all that was ever imported.
+    gc.collect()
+    gc.freeze()
+    return operations
+
+
+@asynccontextmanager
+async def lifespan(_app: st.App) -> AsyncIterator[None]:
+    """End this process's run before the server goes; Streamlit itself would not wait for it."""
+    yield
+    await asyncio.to_thread(get_operations.clear)

@@ -1,0 +1,119 @@
+"""Who looks at the page: his language, his clock, and which runs he started from this page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import streamlit as st
+from babel.numbers import format_compact_decimal
+
+from sync import wording
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from gettext import NullTranslations
+
+    from sync.errors import BatchSyncError
+    from sync.model import RunId, Verdict
+
+# By locale: how a language stands in the address, and how its speakers call it.
+CODES = {"en": "en", "zh_CN": "zh"}
+COMPACT_FROM = 100_000
+SECONDS_UNTIL, SECONDS_AN_HOUR = 90, 3570
+NAMES = {"en": "English", "zh_CN": "中文"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reader:
+    """Words, numbers and times as this reader wants them."""
+
+    locale: str
+    zone: ZoneInfo
+    texts: NullTranslations
+    own_runs: frozenset[RunId]
+
+    def gettext(self, text: str) -> str:
+        """The translation of `text`."""
+        return self.texts.gettext(text)
+
+    def ngettext(self, one: str, many: str, count: int) -> str:
+        """The translation for `count` things."""
+        return self.texts.ngettext(one, many, count)
+
+    def sentence(self, error: BatchSyncError) -> str:
+        """An error in the reader's words."""
+        return wording.sentence(error, self.locale)
+
+    def verdict(self, verdict: Verdict) -> str:
+        """What the evidence says of a holder."""
+        return wording.verdict(verdict, self.locale)
+
+    def status(self, value: str) -> str:
+        """The word for a status, or for a verdict."""
+        return wording.status(value, self.locale)
+
+    def number(self, value: float) -> str:
+        """A whole number, grouped."""
+        return wording.number(value, self.locale)
+
+    def compact(self, value: float) -> str:
+        """A number to be taken in at a glance: 8.41M, 841万."""
+        if value < COMPACT_FROM:
+            return self.number(value)
+        return format_compact_decimal(value, locale=self.locale, fraction_digits=2)
+
+    def short(self, value: float) -> str:
+        """The same for an axis, whose labels are round: 8K, 1.5M."""
+        return format_compact_decimal(value, locale=self.locale, fraction_digits=1)
+
+    def rows(self, count: int) -> str:
+        """A count of rows with its unit."""
+        return wording.rows(count, self.locale)
+
+    def rate(self, rows_per_s: float) -> str:
+        """Rows per second."""
+        return wording.rate(rows_per_s, self.locale)
+
+    def duration(self, seconds: float) -> str:
+        """A span of time."""
+        return wording.duration(seconds, self.locale)
+
+    def roughly(self, seconds: float) -> str:
+        """A span of time that is a guess: no seconds behind minutes."""
+        if SECONDS_UNTIL <= seconds < SECONDS_AN_HOUR:
+            return self.gettext("{min} min").format(min=round(seconds / 60))
+        return self.duration(seconds)
+
+    def ago(self, then: datetime, now: datetime) -> str:
+        """How long ago `then` was."""
+        return wording.ago(then, now, self.locale)
+
+    def instant(self, moment: datetime) -> str:
+        """Date and time."""
+        return wording.instant(moment, self.zone, self.locale)
+
+    def moment(self, moment: datetime) -> str:
+        """Day and time of day, short, for tables."""
+        return moment.astimezone(self.zone).strftime("%m-%d %H:%M")
+
+    def clock(self, moment: datetime, *, seconds: bool = False) -> str:
+        """Time of day, as every operator writes it."""
+        return moment.astimezone(self.zone).strftime("%H:%M:%S" if seconds else "%H:%M")
+
+
+def current(own_runs: frozenset[RunId]) -> Reader:
+    """The reader of this browser session: language by the address's `lang`, else by the browser."""
+    asked = st.query_params.get("lang") or st.context.locale
+    locale = wording.pick_locale(asked, default="en")
+    return Reader(
+        locale=locale, zone=_zone(), texts=wording.translations(locale), own_runs=own_runs
+    )
+
+
+def _zone() -> ZoneInfo:
+    try:
+        return ZoneInfo(st.context.timezone or "UTC")
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return ZoneInfo("UTC")

@@ -1,0 +1,187 @@
+"""The state card: whether something runs, whose it is, how far, and how long it will take."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sync.model import CancelMode, Progress, RunStatus, RunView, Verdict
+from sync.ui.elements import badge, facts, paragraph
+from sync.ui.markup import Markup, join, tag
+from sync.ui.outcome import Trouble, trouble_of
+
+if TYPE_CHECKING:
+    from sync.snapshot import Snapshot
+    from sync.ui.reader import Reader
+
+UNKNOWN = "–"
+
+
+def state(snapshot: Snapshot, reader: Reader) -> Markup:
+    """The whole card."""
+    _ = reader.gettext
+    updated = _("Updated {time}").format(time=reader.clock(snapshot.taken_at, seconds=True))
+    head = tag(
+        "div", _badge(snapshot, reader), tag("span", updated, class_="bs-note"), class_="bs-head"
+    )
+    run = snapshot.shown
+    if run is None:
+        return tag(
+            "div", head, paragraph(sentence(snapshot, reader), look="lead"), class_="bs-state"
+        )
+    return tag(
+        "div",
+        head,
+        paragraph(sentence(snapshot, reader), look="lead"),
+        paragraph(_second_line(snapshot, run, reader), look="note"),
+        _bar(run, reader) if snapshot.busy else None,
+        facts(_numbers(snapshot, run, reader), size="big"),
+        class_="bs-state",
+    )
+
+
+def spoken(snapshot: Snapshot, reader: Reader) -> Markup:
+    """The line that screen readers say by themselves; it changes with the state only."""
+    return tag(
+        "div", sentence(snapshot, reader), class_="bs-spoken", role="status", aria_live="polite"
+    )
+
+
+def title(snapshot: Snapshot, reader: Reader) -> str:
+    """The browser tab's title: percent, state, name."""
+    run, name = snapshot.run, reader.gettext("Batch Sync")
+    word = _word(snapshot, reader)[1]
+    if run is None or run.progress.fraction is None:
+        return f"{word} · {name}"
+    return f"{run.progress.fraction:.0%} · {word} · {name}"
+
+
+def sentence(snapshot: Snapshot, reader: Reader) -> str:
+    """The state in one sentence, without a number that moves."""
+    run = snapshot.run
+    return _busy(snapshot, run, reader) if run else _idle(snapshot, reader)
+
+
+def _busy(snapshot: Snapshot, run: RunView, reader: Reader) -> str:
+    _ = reader.gettext
+    if run.cancel is CancelMode.NOW:
+        return _("Cancelling now: what is being copied is rolled back.")
+    if run.cancel is CancelMode.AFTER_GROUP:
+        return _("Stopping as soon as what is being copied is whole.")
+    if snapshot.verdict not in {None, Verdict.RUNNING}:
+        return reader.verdict(snapshot.verdict)
+    if run.id in reader.own_runs:
+        return _("Your sync of {days} is running.").format(days=run.days)
+    return _("{who} is syncing {days}.").format(who=run.holder.user, days=run.days)
+
+
+def _idle(snapshot: Snapshot, reader: Reader) -> str:
+    _ = reader.gettext
+    run = snapshot.shown
+    if run is None:
+        return _("Nothing has been synced yet. Choose the days, then press Start sync.")
+    match trouble_of(run):
+        case None:
+            text = _("Ready. The last sync, {days}, is whole.")
+        case Trouble.HELD_BACK:
+            text = _("Ready. Of the last sync, {days}, some days were held back.")
+        case Trouble.FAILED:
+            text = _("Ready. The last sync, {days}, failed.")
+        case Trouble.CANCELLED:
+            text = _("Ready. The last sync, {days}, was cancelled.")
+        case Trouble.INTERRUPTED:
+            text = _("Ready. The last sync, {days}, was interrupted.")
+    return text.format(days=run.days)
+
+
+def _word(snapshot: Snapshot, reader: Reader) -> tuple[str, str, str]:
+    """Sign, word and tone of the badge."""
+    _ = reader.gettext
+    run = snapshot.run
+    if run is None:
+        return "✓", _("Ready"), "good"
+    if run.cancel:
+        return "■", _("Stopping"), "warn"
+    if snapshot.verdict not in {None, Verdict.RUNNING}:
+        return "!", reader.status(snapshot.verdict), "warn"
+    if run.status is RunStatus.QUEUED or run.id in reader.own_runs:
+        return "→", reader.status(run.status), "info"
+    return "→", _("Busy"), "warn"
+
+
+def _badge(snapshot: Snapshot, reader: Reader) -> Markup:
+    return badge(*_word(snapshot, reader))
+
+
+def _second_line(snapshot: Snapshot, run: RunView, reader: Reader) -> str:
+    _ = reader.gettext
+    who = f"{run.holder.user}@{run.holder.host}"
+    if not snapshot.busy:
+        ended = reader.ago(run.finished_at or run.beat_at, snapshot.taken_at)
+        return _("Ended {ago}, started by {who}").format(ago=ended, who=who)
+    started = _("Started {time} by {who}").format(time=reader.clock(run.started_at), who=who)
+    if run.progress.fraction is None or run.current is None:
+        return started
+    return _("Copying {current}").format(current=run.current) + " · " + started
+
+
+def _bar(run: RunView, reader: Reader) -> Markup:
+    """Weighted by rows; it has no number before the rows were counted."""
+    fraction = run.progress.fraction
+    if fraction is None:
+        text = reader.gettext("Counting rows…")
+        return join(
+            tag("div", text, class_="bs-percent"),
+            tag(
+                "div",
+                tag("div", class_="fill"),
+                class_="bs-bar waiting",
+                role="progressbar",
+                aria_label=text,
+            ),
+        )
+    percent = f"{fraction:.0%}"
+    bar = tag(
+        "div",
+        tag("div", class_="fill", style=f"width: {fraction:.2%}"),
+        class_="bs-bar",
+        role="progressbar",
+        aria_label=reader.gettext("Rows copied"),
+        aria_valuemin=0,
+        aria_valuemax=100,
+        aria_valuenow=round(fraction * 100),
+    )
+    return join(tag("div", percent, class_="bs-percent"), bar)
+
+
+def _numbers(snapshot: Snapshot, run: RunView, reader: Reader) -> list[tuple[str, str]]:
+    _ = reader.gettext
+    progress, counted = run.progress, run.progress.fraction is not None
+    rows_per_s = progress.rows_per_s
+    if not snapshot.busy and run.duration_s > 0:
+        rows_per_s = progress.rows_done / run.duration_s
+    return [
+        (days_label(run, reader), days_done(run) if counted else UNKNOWN),
+        (_("Rows"), reader.compact(progress.rows_done) if counted else UNKNOWN),
+        (_("Rows per second"), reader.compact(rows_per_s) if rows_per_s else UNKNOWN),
+        (_("Time left"), time_left(progress, reader))
+        if snapshot.busy
+        else (_("Took"), reader.duration(run.duration_s)),
+    ]
+
+
+def days_label(run: RunView, reader: Reader) -> str:
+    """What is counted: days, or with several tables the days of each."""
+    _ = reader.gettext
+    return _("Days") if len(run.tables) == 1 else _("Days × tables")
+
+
+def days_done(run: RunView) -> str:
+    """How many of how many are done."""
+    return f"{run.progress.partitions_done} / {run.progress.partitions_total}"
+
+
+def time_left(progress: Progress, reader: Reader) -> str:
+    """Nothing is said before it can be."""
+    if progress.eta_s is None:
+        return UNKNOWN
+    return reader.gettext("about {time}").format(time=reader.roughly(progress.eta_s))

@@ -1,0 +1,184 @@
+"""The composition root: settings → objects. The only place that picks a backend."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from datetime import date, datetime
+from typing import TYPE_CHECKING
+
+import structlog
+from pydantic import SecretStr
+from sqlalchemy import URL
+
+from sync import demo
+from sync.clock import SystemClock
+from sync.copying.attach import AttachWay
+from sync.copying.stream import StreamWay
+from sync.databases.ledger import Ledger
+from sync.databases.postgres import PostgresDatabase
+from sync.databases.sqlite import SqliteDatabase
+from sync.engine.thread import ThreadEngine
+from sync.errors import N_, SettingsError
+from sync.locking.lease import TargetLock
+from sync.locking.looking import Looker
+from sync.operations import Operations, Parts
+from sync.settings import (
+    Settings,
+    SourceSettings,
+    TableSettings,
+    TargetSettings,
+    normalized_url,
+    split_name,
+)
+from sync.snapshot import Place, SnapshotReader
+from sync.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sync.copying.group import Way
+    from sync.databases.port import Role
+    from sync.model import RunId
+    from sync.settings import RunSettings
+
+STORE_FILE = "store.db"
+
+
+def open_operations(settings: Settings) -> Operations:
+    """Everything that one process needs, put together; no database is asked yet.
+
+    Raises SettingsError, StoreError.
+    """
+    _log_to_stderr()
+    demo_in_use = settings.demo
+    if demo_in_use:
+        settings = with_demo(settings)
+    assert settings.source is not None  # noqa: S101 - `with_demo` filled it, settings have both or neither
+    assert settings.target is not None  # noqa: S101
+    source = database(settings.source.url, role="source", schema=None, run=settings.run)
+    target = database(
+        settings.target.url, role="target", schema=settings.target.schema_name, run=settings.run
+    )
+    _refuse_crossing(source, target)
+    clock = SystemClock()
+    ledger = Ledger(target.schema)
+    lock = TargetLock(target, ledger, state_dir=settings.state_dir, run=settings.run)
+    looker = Looker(target, lock, settings.run)
+    store = Store(_store_url(settings))
+    store.open()
+    target_name = f"{target.address}/{target.schema or ''}".rstrip("/")
+    place = Place(
+        target=target_name,
+        tables=tuple(table.target for table in settings.tables),
+        demo=demo_in_use,
+        connections=settings.run.connections,
+    )
+    return Operations(
+        Parts(
+            settings=settings,
+            source=source,
+            target=target,
+            target_name=target_name,
+            lock=lock,
+            looker=looker,
+            store=store,
+            engine=ThreadEngine(),
+            snapshots=SnapshotReader(store, looker, clock, place, _data_range(settings, source)),
+            way=_way(settings, source, target),
+            clock=clock,
+        )
+    )
+
+
+def database(
+    url: SecretStr, *, role: Role, schema: str | None, run: RunSettings
+) -> PostgresDatabase | SqliteDatabase:
+    """The database that a URL names."""
+    parsed = normalized_url(url.get_secret_value())
+    if parsed.get_backend_name() == "sqlite":
+        return SqliteDatabase(parsed, role=role, run=run)
+    return PostgresDatabase(parsed, role=role, schema=schema, run=run)
+
+
+def with_demo(settings: Settings) -> Settings:
+    """The settings of the sample databases, which are made in the state directory when missing."""
+    files = demo.ensure(settings.state_dir, today=datetime.now(settings.zone).date())
+    return settings.model_copy(
+        update={
+            "source": SourceSettings(url=SecretStr(f"sqlite:///{files.source}")),
+            "target": TargetSettings(url=SecretStr(f"sqlite:///{files.target}")),
+            "tables": tuple(
+                TableSettings(name=name, date_column=column) for name, column in demo.TABLES
+            ),
+        }
+    )
+
+
+def _store_url(settings: Settings) -> URL:
+    text = settings.store.url.get_secret_value()
+    return (
+        normalized_url(text)
+        if text
+        else URL.create("sqlite", database=str(settings.state_dir / STORE_FILE))
+    )
+
+
+def _refuse_crossing(
+    source: PostgresDatabase | SqliteDatabase, target: PostgresDatabase | SqliteDatabase
+) -> None:
+    if source.kind != target.kind:
+        raise SettingsError(
+            N_(
+                "Rows go from PostgreSQL to PostgreSQL or from SQLite to SQLite, not from {source} to {target}."
+            ),
+            hint=N_("Choose a source and a target of one kind."),
+            source=source.kind,
+            target=target.kind,
+        )
+
+
+def _way(
+    settings: Settings,
+    source: PostgresDatabase | SqliteDatabase,
+    target: PostgresDatabase | SqliteDatabase,
+) -> Callable[[RunId], Way]:
+    zone, snapshot = settings.zone, settings.run.snapshot
+
+    def way(run_id: RunId) -> Way:
+        match (source, target):
+            case (PostgresDatabase(), PostgresDatabase()):
+                return StreamWay(source, target, run_id=run_id, zone=zone, snapshot=snapshot)
+            case (SqliteDatabase(), SqliteDatabase()):
+                return AttachWay(source, target, zone=zone, snapshot=snapshot)
+            case _:
+                raise AssertionError("refused when the settings were read")
+
+    return way
+
+
+def _data_range(
+    settings: Settings, source: PostgresDatabase | SqliteDatabase
+) -> Callable[[], tuple[date, date] | None]:
+    """The first and the last day that any table of the source has."""
+
+    def ask() -> tuple[date, date] | None:
+        found: list[tuple[date, date]] = []
+        with source.connect() as connection:
+            for settings_of in settings.tables:
+                schema, name = split_name(settings_of.name)
+                table = source.table(connection, schema, name)
+                if table and table.column(settings_of.date_column):
+                    days = source.first_and_last(connection, table, settings_of.date_column)
+                    found += [days] if days else []
+        return (min(first for first, _ in found), max(last for _, last in found)) if found else None
+
+    return ask
+
+
+def _log_to_stderr() -> None:
+    # Data goes to stdout; whatever is logged must not stand between it.
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+    )
