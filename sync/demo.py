@@ -40,12 +40,11 @@ CREATE TABLE stock_levels (
 """ + "".join(f"CREATE INDEX {table}_{column} ON {table} ({column});\n" for table, column in TABLES)
 
 _EPOCH = date(2000, 1, 1)
-_ORDERS, _VIEWS = 1_400, 12_000  # of a plain day
+_ORDERS, _VIEWS = 1_400, 18_500  # of a plain day
 _ROOM = 10_000  # orders have the ids day × 10,000 + n; items and views have ten times that room
 _WEEK = (0.98, 0.92, 0.94, 1.0, 1.12, 1.3, 1.22)  # from Monday
 _PEAKS = {(6, 18): 1.7, (11, 11): 2.2, (11, 28): 1.9, (12, 12): 1.6, (12, 25): 0.4, (1, 1): 0.5}
 _HOURS = (6, 4, 2, 2, 2, 3, 6, 11, 16, 19, 21, 22, 24, 22, 20, 20, 21, 23, 27, 32, 34, 29, 20, 12)
-
 _Pool = tuple[str, Sequence[object]]
 _POOLS: dict[str, _Pool] = {  # columns and rows to pick from
     "customer": ("name, country, currency, rate", (  # rate: for one euro

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sync.model import Conflict
 
 
-def N_(text: str) -> str:  # noqa: N802 - gettext's own name for "mark, translate later"
+def N_(text: str) -> str:
     """Mark `text` for translation."""
     return text
 
@@ -48,9 +48,18 @@ class BatchSyncError(Exception):
         self.facts = facts
         super().__init__(self.template, self.hint, facts)
 
+    @property
+    def sentence(self) -> str:
+        """What is wrong, in English."""
+        return self.template.format(**self.facts)
+
+    @property
+    def advice(self) -> str:
+        """How to mend it, in English; may be empty."""
+        return self.hint.format(**self.facts)
+
     def __str__(self) -> str:
-        sentence = self.template.format(**self.facts)
-        return f"{sentence} {self.hint.format(**self.facts)}" if self.hint else sentence
+        return f"{self.sentence} {self.advice}".rstrip()
 
 
 class UsageError(BatchSyncError):

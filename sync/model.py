@@ -166,7 +166,10 @@ class Holder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far a run is. `rows_total` is 0 until the source was counted; `eta_s` None until it can be said."""
+    """How far a run is.
+
+    `rows_total` is 0 until the source was counted; `eta_s` None until it can be said.
+    """
 
     partitions_done: int = 0
     partitions_total: int = 0
@@ -177,7 +180,10 @@ class Progress:
 
     @property
     def fraction(self) -> float | None:
-        """Share of rows moved, 0 to 1 (of partitions where there are no rows); None before the plan."""
+        """Share of rows moved, 0 to 1 (of partitions where there are no rows).
+
+        None before the plan.
+        """
         if self.rows_total:
             return min(1.0, self.rows_done / self.rows_total)
         if self.partitions_total:
@@ -189,7 +195,8 @@ class Progress:
 class Conflict:
     """Why a start was refused: who holds the lease now, since when, how far.
 
-    `holder` and `run_id` are None while another run is just starting and has not written its name yet.
+    `holder` and `run_id` are None while another run is just starting and has not written its name
+    yet.
     """
 
     holder: Holder | None = None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy.exc import IntegrityError
 
 from sync.databases.failures import DRIVER_ERRORS, Failure, failure, reason
+from sync.doctor import Doctor
 from sync.errors import (
     BatchSyncError,
     ConnectError,
@@ -29,6 +30,7 @@ from sync.model import (
     Only,
     PartitionStatus,
     Plan,
+    Progress,
     RunId,
     RunRequest,
     RunStatus,
@@ -47,8 +49,9 @@ if TYPE_CHECKING:
     from sync.copying.group import Way
     from sync.databases.postgres import PostgresDatabase
     from sync.databases.sqlite import SqliteDatabase
+    from sync.doctor import Finding
     from sync.engine.thread import ThreadEngine
-    from sync.locking.lease import Held, Lease, TargetLock
+    from sync.locking.lease import Closed, Held, Lease, TargetLock
     from sync.locking.looking import Looker
     from sync.model import Holder
     from sync.planning import TablePair
@@ -77,7 +80,10 @@ class Parts:
 
 
 class Operations:
-    """One object a process; made by `sync.wiring.open_operations(settings)`; safe to call from any thread."""
+    """One object a process.
+
+    Made by `sync.wiring.open_operations(settings)`; safe to call from any thread.
+    """
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
@@ -89,13 +95,19 @@ class Operations:
         """Take the lease and start the run in a background thread; final when it returns.
 
         `key` makes a start idempotent: the same key a second time gives the same run's id.
-        Raises LeaseHeld (with the conflict), RangeError, UnknownTable, ConnectError, SchemaError, RightsError,
-        StoreError, LockError; then no run was made and the lock is free.
+        Raises LeaseHeld (with the conflict), RangeError, UnknownTable, ConnectError, SchemaError,
+        RightsError, StoreError, LockError; then no run was made and the lock is free.
         """
         with self._starting:
             if key and (known := self._parts.store.by_key(key)):
                 return known
-            return self._start(request, user=user, key=key)
+            try:
+                return self._start(request, user=user, key=key)
+            except (LeaseHeld, StoreError):
+                # Another process may have started under this key since we looked.
+                if key and (known := self._parts.store.by_key(key)):
+                    return known
+                raise
 
     def _start(self, request: RunRequest, *, user: str | None, key: str | None) -> RunId:
         parts = self._parts
@@ -112,25 +124,32 @@ class Operations:
             raise LeaseHeld(self._enriched(refusal.conflict, user)) from None
         try:
             pairs = self._pairs(request)
-            lease = self._take(held, run_id=run_id, holder=holder, request=request, names=names)
-            self._record(lease, holder=holder, request=request, names=names, key=key)
+            lease, closed = self._take(
+                held, run_id=run_id, holder=holder, request=request, names=names
+            )
         except BaseException:
             held.release()
             raise
-        order = Order(
-            request=request,
-            pairs=pairs,
-            among=among,
-            lease=lease,
-            way=parts.way(run_id),
-            source=parts.source,
-            target=parts.target,
-            store=parts.store,
-            run=parts.settings.run,
-            zone=parts.settings.zone,
-            clock=parts.clock,
-        )
-        parts.engine.start(run_id, Runner(order))
+        try:
+            self._record(lease, closed, holder=holder, request=request, names=names, key=key)
+            order = Order(
+                request=request,
+                pairs=pairs,
+                among=among,
+                lease=lease,
+                way=parts.way(run_id),
+                source=parts.source,
+                target=parts.target,
+                store=parts.store,
+                run=parts.settings.run,
+                zone=parts.settings.zone,
+                clock=parts.clock,
+            )
+            parts.engine.start(run_id, Runner(order))
+        except BaseException as error:
+            lease.close(RunStatus.FAILED, why=str(error), progress=Progress())
+            lease.release()
+            raise
         return run_id
 
     def _pairs(self, request: RunRequest) -> Sequence[TablePair]:
@@ -157,10 +176,10 @@ class Operations:
         holder: Holder,
         request: RunRequest,
         names: tuple[str, ...],
-    ) -> Lease:
+    ) -> tuple[Lease, list[Closed]]:
         parts = self._parts
         try:
-            lease, closed = take_lease(
+            return take_lease(
                 held,
                 lock=parts.lock,
                 target=parts.target,
@@ -171,6 +190,22 @@ class Operations:
             )
         except DRIVER_ERRORS as error:
             raise _worded(error, parts.target) from None
+
+    def _record(
+        self,
+        lease: Lease,
+        closed: Sequence[Closed],
+        *,
+        holder: Holder,
+        request: RunRequest,
+        names: tuple[str, ...],
+        key: str | None,
+    ) -> None:
+        """Write how former runs ended, and that this one runs, into the store.
+
+        Raises StoreError.
+        """
+        parts = self._parts
         for former in closed:
             parts.store.finish(
                 former.run_id, RunStatus.INTERRUPTED, error=former.reason, at=parts.clock.now()
@@ -178,18 +213,6 @@ class Operations:
         # A run that ended while its store could not be written still stands there as running.
         if forgotten := parts.store.running(parts.target_name):
             parts.snapshots.close_dead(forgotten)
-        return lease
-
-    def _record(
-        self,
-        lease: Lease,
-        *,
-        holder: Holder,
-        request: RunRequest,
-        names: tuple[str, ...],
-        key: str | None,
-    ) -> None:
-        parts = self._parts
         try:
             parts.store.start(
                 NewRun(
@@ -202,14 +225,8 @@ class Operations:
                     key=key,
                 )
             )
-        except (StoreError, IntegrityError) as error:
-            why = str(error)
-            lease.close(RunStatus.FAILED, why=why, progress=Conflict().progress)
-            raise (
-                error
-                if isinstance(error, StoreError)
-                else StoreError(address=parts.store.address, reason=why)
-            ) from None
+        except IntegrityError as error:
+            raise StoreError(address=parts.store.address, reason=reason(error)) from None
 
     def _failed_before(self, request: RunRequest) -> frozenset[tuple[str, date]]:
         """Partitions that failed or were held back when the newest run that had them ended."""
@@ -248,7 +265,10 @@ class Operations:
         key: str | None = None,
         allow_shrink: bool = False,
     ) -> RunId | None:
-        """Start a run over what a stopped one left undone; None: nothing to resume. Raises as `start`, UnknownRun."""
+        """Start a run over what a stopped one left undone.
+
+        None: nothing to resume. Raises as `start`, UnknownRun.
+        """
         self._parts.snapshots.present()  # a dead holder's run is closed first, so that it can be resumed
         run = self.run(run_id) if run_id else self._resumable()
         if run is None or run.status is RunStatus.SUCCEEDED:
@@ -279,7 +299,10 @@ class Operations:
     def cancel(
         self, run_id: RunId | None = None, mode: CancelMode = CancelMode.AFTER_GROUP
     ) -> RunId | None:
-        """Ask the present run to stop; None when nothing runs. Raises UnknownRun when `run_id` is not running."""
+        """Ask the present run to stop.
+
+        None when nothing runs. Raises UnknownRun when `run_id` is not running.
+        """
         parts = self._parts
         present = parts.store.running(parts.target_name)
         if present is None or (run_id and run_id != present.id):
@@ -296,7 +319,10 @@ class Operations:
         return self.run(run_id)
 
     def snapshot(self) -> Snapshot:
-        """What every view shows. Never raises for a store or database that cannot be read: see `problem`."""
+        """What every view shows.
+
+        Never raises for a store or database that cannot be read: see `problem`.
+        """
         return self._parts.snapshots.read()
 
     def plan(self, request: RunRequest) -> Plan:
@@ -322,7 +348,10 @@ class Operations:
         return plan
 
     def history(self, limit: int = 50) -> tuple[RunView, ...]:
-        """The newest runs first: the store's, and those that only the target remembers (another host's)."""
+        """The newest runs first.
+
+        The store's, and those that only the target remembers (another host's).
+        """
         parts = self._parts
         known = parts.store.recent(parts.target_name, min(limit, HISTORY_MAX))
         ids = {run.id for run in known}
@@ -344,6 +373,18 @@ class Operations:
             if found is None:
                 raise
             return found
+
+    def check(self) -> tuple[Finding, ...]:
+        """What the doctor finds."""
+        parts = self._parts
+        doctor = Doctor(
+            parts.settings,
+            source=parts.source,
+            target=parts.target,
+            store=parts.store,
+            looker=parts.looker,
+        )
+        return doctor.examine()
 
     def close(self) -> None:
         """Cancel the runs of this process and wait for them."""

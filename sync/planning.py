@@ -1,4 +1,7 @@
-"""Date range → partitions: counted on both sides, compared with the checkpoints, cut into commit groups."""
+"""Date range → partitions.
+
+Counted on both sides, compared with the checkpoints, cut into commit groups.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from sync.databases import days as bounds
-from sync.databases.shape import Column, Table, date_class, quoted
+from sync.databases.shape import Column, Table
 from sync.errors import N_, SchemaError, UnknownTable
 from sync.model import DateRange, Only, Plan, PlannedPartition, PlanState
 from sync.settings import split_name
@@ -44,9 +47,9 @@ UNDONE: Mapping[Only, frozenset[PlanState]] = {
 class TablePair:
     """One table on both sides, checked to fit. `name` is the target table's, the one people see.
 
-    `columns` are copied, in this order; `binary` tells that both sides write them alike. `key` identifies a
-    row; `key_enforced` that the target refuses a second row of one key by itself. `exists` is False while the
-    target's table is still to be made.
+    `columns` are copied, in this order; `binary` tells that both sides write them alike. `key`
+    identifies a row; `key_enforced` that the target refuses a second row of one key by itself.
+    `exists` is False while the target's table is still to be made.
     """
 
     name: str
@@ -65,7 +68,10 @@ class TablePair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """A commit group: neighbouring partitions of one table that share one COPY and one transaction."""
+    """A commit group.
+
+    Neighbouring partitions of one table that share one COPY and one transaction.
+    """
 
     pair: TablePair
     partitions: tuple[PlannedPartition, ...]
@@ -89,16 +95,16 @@ class Group:
     def condition(self, database: Database, zone: ZoneInfo) -> str:
         """The days as SQL on the bare date column, so that an index serves it."""
         column = self.pair.date_column if database.role == "source" else self.pair.target_date
-        kind = date_class(column)
-        low = database.literal(bounds.bound(self.days.start, kind, zone), kind)
-        high = database.literal(bounds.bound(bounds.after(self.days.end), kind, zone), kind)
-        return f"{quoted(column.name)} >= {low} AND {quoted(column.name)} < {high}"
+        return database.within(column, self.days, zone)
 
 
 def chosen_tables(
     configured: Sequence[TableSettings], names: tuple[str, ...]
 ) -> tuple[TableSettings, ...]:
-    """The configured tables of these target names; all when no name is given. Raises UnknownTable."""
+    """The configured tables of these target names.
+
+    All when no name is given. Raises UnknownTable.
+    """
     by_name = {table.target: table for table in configured}
     for name in names:
         if name not in by_name:
@@ -106,7 +112,7 @@ def chosen_tables(
     return tuple(table for table in configured if not names or table.target in names)
 
 
-def pair_tables(  # noqa: PLR0913 - both sides and what binds them
+def pair_tables(
     settings: TableSettings,
     *,
     source: Database,
@@ -132,12 +138,12 @@ def pair_tables(  # noqa: PLR0913 - both sides and what binds them
     )
     date_column = _date_column(there, settings.date_column, source)
     columns = _columns(there, settings)
+    key = _key(there, settings, columns)
     here = target.table(writing, None, settings.target)
-    made = here or _table_to_make(there, settings, columns, target)
+    made = here or _table_to_make(there, settings, columns, key, target)
     target_date = _date_column(made, settings.date_column, target)
     _refuse_other_class(settings, date_column, target_date)
     _refuse_missing_columns(made, columns, target)
-    key = settings.key or there.key
     definition = {
         "source": source.identity(reading),
         "table": settings.model_dump(mode="json"),
@@ -160,7 +166,7 @@ def pair_tables(  # noqa: PLR0913 - both sides and what binds them
     )
 
 
-def _refuse_same_table(  # noqa: PLR0913 - both sides of one comparison
+def _refuse_same_table(
     there: Table,
     settings: TableSettings,
     *,
@@ -170,6 +176,12 @@ def _refuse_same_table(  # noqa: PLR0913 - both sides of one comparison
     writing: Connection,
 ) -> None:
     same_place = source.kind == target.kind and source.identity(reading) == target.identity(writing)
+    if same_place and source.kind == "sqlite":
+        raise SchemaError(
+            N_("Source and target are the same file {address}."),
+            hint=N_("Give the target a file of its own: SQLite locks whole files."),
+            address=target.address,
+        )
     if same_place and there.name == settings.target and there.schema in {None, target.schema}:
         raise SchemaError(
             N_("Source and target are the same table {table} in {address}."),
@@ -227,16 +239,34 @@ def _columns(table: Table, settings: TableSettings) -> tuple[str, ...]:
     return chosen
 
 
-def _table_to_make(
-    there: Table, settings: TableSettings, columns: tuple[str, ...], target: Database
-) -> Table:
+def _key(there: Table, settings: TableSettings, columns: tuple[str, ...]) -> tuple[str, ...]:
+    """What identifies a row on both sides; nothing where the source's key is not copied whole."""
     key = settings.key or there.key
+    if set(key) <= set(columns):
+        return key
+    if settings.key:
+        raise SchemaError(
+            N_("The key {key} of {table} is not among the columns to copy."),
+            hint=N_("Add it to columns, or take it out of exclude."),
+            key=", ".join(key),
+            table=settings.name,
+        )
+    return ()
+
+
+def _table_to_make(
+    there: Table,
+    settings: TableSettings,
+    columns: tuple[str, ...],
+    key: tuple[str, ...],
+    target: Database,
+) -> Table:
     return Table(
         schema=target.schema,
         name=settings.target,
         columns=tuple(column for column in there.columns if column.name in columns),
-        key=key if set(key) <= set(columns) else (),
-        unique=(frozenset(key),) if key and set(key) <= set(columns) else (),
+        key=key,
+        unique=(frozenset(key),) if key else (),
     )
 
 
@@ -273,7 +303,7 @@ def _alike(there: Table, here: Table, columns: tuple[str, ...]) -> bool:
     return all(a and b and a.portable and b.portable and a.type == b.type for a, b in pairs)
 
 
-def plan_table(  # noqa: PLR0913 - both sides and what binds them
+def plan_table(
     pair: TablePair,
     days: DateRange,
     *,
@@ -319,7 +349,7 @@ def _state(checkpoint: Checkpoint | None, rows: int, standing: int) -> PlanState
     return PlanState.SAME if rows == checkpoint.rows else PlanState.CHANGED
 
 
-def plan_range(  # noqa: PLR0913 - both sides and what binds them
+def plan_range(
     pairs: Sequence[TablePair],
     request: RunRequest,
     *,

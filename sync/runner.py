@@ -4,8 +4,9 @@
                │                          │
                └── a stop (cancel, lease lost, source lost) ends it after or within a group
 
-Threads: this one copies (with helpers when `max_parallel` > 1); the beater tells the target that the run
-lives and finds out when the lease is lost; the reporter tells the store how far it is, and hears of cancels.
+Threads: this one copies (with helpers when `max_parallel` > 1); the beater tells the target that
+the run lives and finds out when the lease is lost; the reporter tells the store how far it is, and
+hears of cancels.
 """
 
 from __future__ import annotations
@@ -166,7 +167,8 @@ class Runner:
         order = self._order
         self._tracker.note(f"run.{status.value}", error or "Done.")
         order.lease.close(status, why=error, progress=self._tracker.progress())
-        # The store's row ends before the lock is free: a running row with a free lock means a dead holder.
+        # The store's row ends before the lock is free: a running row with a free lock means a dead
+        # holder.
         try:
             order.store.tick(order.lease.run_id, self._tracker.tick())
             order.store.finish(order.lease.run_id, status, error=error, at=order.clock.now())
@@ -352,7 +354,8 @@ class Runner:
             self._ended, min(order.run.progress_every_s, order.run.heartbeat_s)
         ):
             if not threading.main_thread().is_alive():
-                # The interpreter is shutting down, and waits for this run: a server was told to stop.
+                # The interpreter is shutting down, and waits for this run: a server was told to
+                # stop.
                 self.cancel(CancelMode.NOW)
             try:
                 self._tracker.in_flight(order.lease.rows_in_flight())
@@ -370,7 +373,8 @@ class Runner:
             try:
                 asked = order.store.tick(order.lease.run_id, tick)
             except StoreError as error:
-                # The rows are what matters: the run goes on, and its history is rebuilt from the target.
+                # The rows are what matters: the run goes on, and its history is rebuilt from the
+                # target.
                 self._tracker.unsaved(tick)
                 log.warning("store.unavailable", run=order.lease.run_id, error=str(error))
                 continue

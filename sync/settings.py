@@ -1,8 +1,8 @@
 """Settings: read once, frozen, validated together.
 
-Order, the later wins: defaults, `batch_sync.toml`, environment `BATCH_SYNC_…` with `__` between levels,
-secrets in files (`BATCH_SYNC_TARGET__URL_FILE=/run/secrets/target`). Without any source and target the
-demo databases are used.
+Order, the later wins: defaults, `batch_sync.toml`, environment `BATCH_SYNC_…` with `__` between
+levels, secrets in files (`BATCH_SYNC_TARGET__URL_FILE=/run/secrets/target`). Without any source and
+target the demo databases are used.
 """
 
 from __future__ import annotations
@@ -218,7 +218,7 @@ class Settings(BaseSettings):
         return self.source is None and self.target is None
 
     @classmethod
-    def settings_customise_sources(  # noqa: D102 - pydantic-settings' own hook
+    def settings_customise_sources(
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
@@ -269,9 +269,9 @@ def split_name(name: str) -> tuple[str | None, str]:
             rest = dot + after
         parts.append(part)
         rest = rest.removeprefix(".")
-    if not parts or len(parts) > 2 or not all(parts):  # noqa: PLR2004 - schema and table
+    if not parts or len(parts) > 2 or not all(parts):
         raise ValueError(f"{name!r} is not table or schema.table")
-    return (parts[0], parts[1]) if len(parts) == 2 else (None, parts[0])  # noqa: PLR2004
+    return (parts[0], parts[1]) if len(parts) == 2 else (None, parts[0])
 
 
 def load(path: Path | None = None) -> Settings:
@@ -302,7 +302,8 @@ def _read_file(file: Path) -> dict[str, Any]:
 
 
 def _refuse_unknown_variables() -> None:
-    # pydantic-settings passes over what it does not know; a misspelt variable must not be lost in silence.
+    # pydantic-settings passes over what it does not know; a misspelt variable must not be lost in
+    # silence.
     for name in os.environ:
         if name.startswith(PREFIX):
             first = name.removeprefix(PREFIX).split("__")[0].removesuffix("_FILE")
@@ -347,14 +348,14 @@ def _given(kind: str, *, secret: bool, value: object, whole: bool) -> str:
 def _allowed(kind: str, section: str, message: str) -> str:
     if kind != "extra_forbidden":
         return message.removeprefix("Value error, ")
-    sections = {
+    sections: dict[str, type[BaseModel]] = {
         "source": SourceSettings,
         "target": TargetSettings,
         "tables": TableSettings,
         "run": RunSettings,
         "store": StoreSettings,
     }
-    model: type[BaseModel] = sections.get(section, Settings)
+    model = sections.get(section, Settings)
     return "one of " + ", ".join(field.alias or name for name, field in model.model_fields.items())
 
 

@@ -1,7 +1,8 @@
 """The read model: one frozen value that holds all that a view shows, and how it is read.
 
-Views poll; so a snapshot asks the store alone while things look well. What needs a connection to a database
-(the source's range of days, a run of another host) is kept for a while and asked again by one poller only.
+Views poll; so a snapshot asks the store alone while things look well. What needs a connection to a
+database (the source's range of days, a run of another host) is kept for a while and asked again by
+one poller only.
 """
 
 from __future__ import annotations
@@ -36,10 +37,10 @@ RANGE_S = 60.0
 class Snapshot:
     """What every view draws.
 
-    `state` is "idle", or the status of the present run ("queued", "running"), or, while its holder does
-    not look well, the verdict ("stalled", "paused", "unknown", "lost").
-    `run` is the present run, None when idle; `shown` the run whose days and samples are given here: the
-    present one, else the newest. `problem` is an English sentence when something could not be read.
+    `state` is "idle", or the status of the present run ("queued", "running"), or, while its holder
+    does not look well, the verdict ("stalled", "paused", "unknown", "lost"). `run` is the present
+    run, None when idle; `shown` the run whose days and samples are given here: the present one,
+    else the newest. `problem` is an English sentence when something could not be read.
     """
 
     taken_at: datetime
@@ -137,7 +138,10 @@ class SnapshotReader:
         )
 
     def read(self) -> Snapshot:
-        """What every view shows now. A store or database that cannot be read is told in `problem`."""
+        """What every view shows now.
+
+        A store or database that cannot be read is told in `problem`.
+        """
         try:
             return self._read()
         except StoreError as error:
@@ -190,7 +194,10 @@ class SnapshotReader:
         self._store.finish(run.id, status, error=why or None, at=self._clock.now())
 
     def _view_of(self, conflict: Conflict) -> RunView | None:
-        """A run that only its lock or its target tells of, as a view. None when it has just ended here."""
+        """A run that only its lock or its target tells of, as a view.
+
+        None when it has just ended here.
+        """
         if conflict.holder is None or conflict.run_id is None or conflict.days is None:
             return None
         if any(
@@ -215,7 +222,7 @@ class SnapshotReader:
             progress_at=since,
         )
 
-    def _snapshot(  # noqa: PLR0913 - each is a part of what is shown
+    def _snapshot(
         self,
         *,
         run: RunView | None = None,

@@ -1,7 +1,7 @@
 """The progress store: what every view polls. Details of runs; the truth about rows stands in the target.
 
-SQLite (WAL) in the state directory by default. Instants are seconds since the epoch, days are ISO text.
-That at most one run of a target is running is kept by a unique index, not by asking first.
+SQLite (WAL) in the state directory by default. Instants are seconds since the epoch, days are ISO
+text. That at most one run of a target is running is kept by a unique index, not by asking first.
 """
 
 from __future__ import annotations
@@ -162,7 +162,10 @@ class NewRun:
 
 
 class Store:
-    """Runs, their partitions, samples and events. Safe from any thread: each call has its own transaction."""
+    """Runs, their partitions, samples and events.
+
+    Safe from any thread: each call has its own transaction.
+    """
 
     def __init__(self, url: URL) -> None:
         self.address = url.database or str(url)
@@ -183,9 +186,10 @@ class Store:
             self._migrate()
 
     def _migrate(self) -> None:
-        # Imported here: on nearly every start there is nothing to migrate. Two processes take turns.
-        from alembic import command  # noqa: PLC0415
-        from alembic.config import Config  # noqa: PLC0415
+        # Imported here: on nearly every start there is nothing to migrate. Two processes take
+        # turns.
+        from alembic import command
+        from alembic.config import Config
 
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
@@ -210,7 +214,10 @@ class Store:
             raise StoreError(address=self.address, reason=reason) from None
 
     def start(self, new: NewRun) -> None:
-        """Write a run that is running. Raises StoreError; IntegrityError when another one of the target is."""
+        """Write a run that is running.
+
+        Raises StoreError; IntegrityError when another one of the target is.
+        """
         now = datetime.now(UTC).timestamp()
         with self._transaction() as connection:
             connection.execute(

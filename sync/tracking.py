@@ -1,6 +1,7 @@
 """How far a run is: partitions, rows, rate and time left, gathered from its threads for the store.
 
-Rows that are copied but not yet committed count as under way; they are taken back when their group fails.
+Rows that are copied but not yet committed count as under way; they are taken back when their group
+fails.
 """
 
 from __future__ import annotations
@@ -141,7 +142,7 @@ class Tracker:
     def _progress(self, now: float) -> Progress:
         rows = min(self._rows_done + self._in_flight, max(self._rows_total, self._rows_done))
         self._window.append((now, rows))
-        while len(self._window) > 2 and now - self._window[1][0] >= RATE_WINDOW_S:  # noqa: PLR2004 - both ends
+        while len(self._window) > 2 and now - self._window[1][0] >= RATE_WINDOW_S:
             self._window.popleft()
         since, before = self._window[0]
         rate = max(0.0, (rows - before) / (now - since)) if now > since else 0.0
@@ -158,7 +159,10 @@ class Tracker:
         )
 
     def tick(self) -> Tick:
-        """Everything that changed since the last tick; hand it back with `unsaved` when it could not be kept."""
+        """Everything that changed since the last tick.
+
+        Hand it back with `unsaved` when it could not be kept.
+        """
         with self._guard:
             now = self._clock.monotonic()
             progress = self._progress(now)

@@ -54,8 +54,8 @@ def open_operations(settings: Settings) -> Operations:
     demo_in_use = settings.demo
     if demo_in_use:
         settings = with_demo(settings)
-    assert settings.source is not None  # noqa: S101 - `with_demo` filled it, settings have both or neither
-    assert settings.target is not None  # noqa: S101
+    assert settings.source is not None
+    assert settings.target is not None
     source = database(settings.source.url, role="source", schema=None, run=settings.run)
     target = database(
         settings.target.url, role="target", schema=settings.target.schema_name, run=settings.run

@@ -21,7 +21,7 @@ from babel.numbers import format_decimal
 from babel.support import NullTranslations, Translations
 
 from sync.errors import N_, LeaseHeld
-from sync.model import Conflict, Verdict
+from sync.model import Conflict, Progress, Verdict
 from sync.shapes import holder_json, progress_json, range_json
 
 if TYPE_CHECKING:
@@ -236,7 +236,7 @@ def conflict_lines(conflict: Conflict, locale: str, now: datetime, zone: tzinfo)
                 ago=ago(conflict.holder.since, now, locale),
             )
         )
-    lines.append(progress_line(conflict, locale))
+    lines.append(progress_line(conflict.progress, locale))
     lines.append(verdict(conflict.verdict, locale))
     facts = {"host": conflict.holder.host, "pid": conflict.holder.pid, "run_id": conflict.run_id}
     lines.append(texts.gettext(_ADVICE[conflict.verdict]).format(**facts))
@@ -248,9 +248,9 @@ def conflict_lines(conflict: Conflict, locale: str, now: datetime, zone: tzinfo)
     return lines
 
 
-def progress_line(conflict: Conflict, locale: str) -> str:
-    """How far that run is, and how long still."""
-    texts, progress = translations(locale), conflict.progress
+def progress_line(progress: Progress, locale: str) -> str:
+    """How far a run is, and how long still."""
+    texts = translations(locale)
     if not progress.partitions_total:
         return texts.gettext("It is still counting rows.")
     line = texts.gettext(

@@ -1,9 +1,9 @@
 """SQLite → SQLite: one INSERT … SELECT a group over an attached source.
 
-The run's snapshot is a read transaction on a connection of its own, while the attached source would also see
-what is committed later. `data_version` tells whether anything was; if so, the rows come from the snapshot in
-chunks. (In rollback-journal mode the snapshot keeps the source's writers waiting for as long as the run
-reads; in WAL mode it does not.)
+The run's snapshot is a read transaction on a connection of its own, while the attached source would
+also see what is committed later. `data_version` tells whether anything was; if so, the rows come
+from the snapshot in chunks. (In rollback-journal mode the snapshot keeps the source's writers
+waiting for as long as the run reads; in WAL mode it does not.)
 """
 
 from __future__ import annotations
@@ -77,7 +77,10 @@ class AttachMover:
         self._stopped = False
 
     def open(self, *, snapshot: bool) -> Connection:
-        """The reading connection; with `snapshot`, inside a read transaction that lasts as long as the run."""
+        """The reading connection.
+
+        With `snapshot`, inside a read transaction that lasts as long as the run.
+        """
         driver = _driver(self.writer())
         self._reader = self._source.connect()
         self._frozen = snapshot
@@ -142,7 +145,7 @@ class AttachMover:
         with suppress(ValueError, TypeError):
             at = datetime.fromisoformat(str(value))
             return (
-                at.replace(tzinfo=UTC).astimezone(self._zone).date()
+                (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(self._zone).date()
                 if kind is DateClass.TIMESTAMPTZ
                 else at.date()
             )
@@ -151,7 +154,8 @@ class AttachMover:
     def _fill(self, group: Group, *, into: str) -> Mapping[date, int]:
         if self._stopped:
             raise Cancelled
-        # BEGIN IMMEDIATE has begun to read the attached source too: it stays as it is until the commit.
+        # BEGIN IMMEDIATE has begun to read the attached source too: it stays as it is until the
+        # commit.
         same = not self._frozen or _data_version(_driver(self.writer())) == self._version
         counts = self._counts(group)
         try:
@@ -184,7 +188,7 @@ class AttachMover:
         return self.writer().exec_driver_sql(f"INSERT INTO {into} ({columns}) {rows}").rowcount
 
     def _insert_in_chunks(self, group: Group, into: str) -> int:
-        assert self._reader is not None  # noqa: S101 - opened before the first group
+        assert self._reader is not None
         columns = ", ".join(map(quoted, group.pair.columns))
         places = ", ".join("?" * len(group.pair.columns))
         rows = _driver(self._reader).execute(self._select(group, group.pair.source.sql))
@@ -227,7 +231,7 @@ def _target(group: Group) -> str:
 
 def _driver(connection: Connection) -> sqlite3.Connection:
     driver = connection.connection.driver_connection
-    assert isinstance(driver, sqlite3.Connection)  # noqa: S101 - SqliteDatabase made it
+    assert isinstance(driver, sqlite3.Connection)
     return driver
 
 

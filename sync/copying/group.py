@@ -2,7 +2,8 @@
 
     DELETE the days' rows → load the new ones → checkpoints → fence → COMMIT
 
-Rows, checkpoint and fence commit together: a kill anywhere here leaves each day old or new, never between.
+Rows, checkpoint and fence commit together: a kill anywhere here leaves each day old or new, never
+between.
 """
 
 from __future__ import annotations
@@ -41,15 +42,24 @@ class Mover(Protocol):
         ...
 
     def load(self, group: Group) -> Mapping[date, int]:
-        """Write the group's rows; the rows of each day. Raises LostSource, Cancelled, CopyError, DBAPIError."""
+        """Write the group's rows.
+
+        The rows of each day. Raises LostSource, Cancelled, CopyError, DBAPIError.
+        """
         ...
 
     def load_moved(self, group: Group) -> tuple[Mapping[date, int], list[date]]:
-        """As `load`, but rows of its keys on other days go first; also those days. For keys that moved."""
+        """As `load`, but rows of its keys on other days go first.
+
+        Also those days. For keys that moved.
+        """
         ...
 
     def settled(self, group: Group, lease: Lease) -> bool:
-        """After a lost answer to COMMIT: whether it was committed, asked once the old session is gone."""
+        """After a lost answer to COMMIT.
+
+        Whether it was committed, asked once the old session is gone.
+        """
         ...
 
     def reset(self) -> None:
@@ -83,11 +93,11 @@ class Way(Protocol):
         ...
 
 
-class LostSource(Exception):  # noqa: N818 - a fact that the runner handles, not an error that people see
+class LostSource(Exception):
     """The source's snapshot is gone with its connection; counts no longer agree with rows."""
 
 
-class CommitUnknown(Exception):  # noqa: N818 - as above
+class CommitUnknown(Exception):
     """Whether a COMMIT came true could not be found out in time; the run must not go on."""
 
 
@@ -102,11 +112,13 @@ class Moved:
 def replace_group(mover: Mover, group: Group, lease: Lease) -> Moved:
     """Bring one group to the target in one transaction; returns after its commit.
 
-    Raises LeaseLost from the fence, and whatever the databases raise; then nothing of it was written.
+    Raises LeaseLost from the fence, and whatever the databases raise; then nothing of it was
+    written.
     """
     pair = group.pair
     if pair.key and not pair.key_enforced:
-        # Nothing in the target would refuse a second row of one key, so it cannot be found out by trying.
+        # Nothing in the target would refuse a second row of one key, so it cannot be found out by
+        # trying.
         return _replace(mover, group, lease, moved=True)
     try:
         return _replace(mover, group, lease, moved=False)

@@ -1,8 +1,9 @@
 """How a PostgreSQL statement under way is made to end, whatever its state.
 
-A polite cancel does nothing to a COPY that waits for its client, and `close()` from another thread blocks
-until the query ends. So: cancel, and when that does not help within a deadline, shut the socket down, which
-wakes the thread that waits on it; the server ends a session whose client is gone.
+A polite cancel does nothing to a COPY that waits for its client, and `close()` from another thread
+blocks until the query ends. So: cancel, and when that does not help within a deadline, shut the
+socket down, which wakes the thread that waits on it; the server ends a session whose client is
+gone.
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ CANCEL_DEADLINE_S = 2.0
 
 
 def end_statements(drivers: Iterable[Any], done: threading.Event) -> None:
-    """Cancel what these psycopg2 connections do; after 2 s without `done`, shut their sockets down."""
+    """Cancel what these psycopg2 connections do.
+
+    After 2 s without `done`, shut their sockets down.
+    """
     connections = list(drivers)
     for connection in connections:
         # A cancel opens a connection of its own, which may hang as the first one does.
@@ -38,7 +42,10 @@ def _cancel(connection: Any) -> None:
 
 
 def shut_down(connection: Any) -> None:
-    """Shut a copy of the connection's socket down: the thread that waits on it gets an error at once."""
+    """Shut a copy of the connection's socket down.
+
+    The thread that waits on it gets an error at once.
+    """
     with (
         suppress(psycopg2.Error, OSError),
         socket.socket(fileno=os.dup(connection.fileno())) as copy,

@@ -3,8 +3,9 @@
     reader thread                     bounded queue            the run's thread
     COPY (SELECT …) TO STDOUT  ──►  BufferedWriter ──► Pipe  ──►  COPY … FROM STDIN
 
-The reader runs one group ahead. No row is ever a Python object: libpq hands its lines to a C buffer, and
-only whole blocks pass through Python. Memory is bounded by two pipes, however many rows there are.
+The reader runs one group ahead. No row is ever a Python object: libpq hands its lines to a C
+buffer, and only whole blocks pass through Python. Memory is bounded by two pipes, however many rows
+there are.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import queue
 import threading
 import time
 from contextlib import suppress
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import psycopg2
@@ -72,7 +74,7 @@ class Pipe(io.RawIOBase):
         self.error = error
         self.write(b"")
 
-    def read(self, size: int = -1) -> bytes:  # type: ignore[override]  # RawIOBase allows None
+    def read(self, size: int = -1) -> bytes:
         """The next block, of whatever size; empty at the end. Raises what stopped the reader."""
         del size
         while True:
@@ -90,7 +92,10 @@ class Pipe(io.RawIOBase):
 
 
 class StreamWay:
-    """The way of one run between two PostgreSQL databases; every reader shares one exported snapshot."""
+    """The way of one run between two PostgreSQL databases.
+
+    Every reader shares one exported snapshot.
+    """
 
     parallel_max = 32
 
@@ -168,8 +173,7 @@ class StreamMover:
         """The target's connection, made anew when the last one broke. Raises ConnectError."""
         if self._writer is None:
             self._writer = self._target.connect(run_id=self._run_id)
-            driver: Any = self._writer.connection.driver_connection
-            self._writer_pid = driver.info.backend_pid
+            self._writer_pid = _driver(self._writer).info.backend_pid
         return self._writer
 
     def prefetch(self, group: Group) -> None:
@@ -204,20 +208,20 @@ class StreamMover:
         )
         elsewhere = sorted({self._day(row.at) for row in gone})
         connection.exec_driver_sql(
-            f"INSERT INTO {pair.target.sql} ({columns}) SELECT {columns} FROM pg_temp.{TEMPORARY}"
+            f"INSERT INTO {pair.target.sql} ({columns}) OVERRIDING SYSTEM VALUE"
+            f" SELECT {columns} FROM pg_temp.{TEMPORARY}"
         )
         return rows, elsewhere
 
-    def _day(self, value: Any) -> date:
-        if getattr(value, "tzinfo", None) is not None:
-            value = value.astimezone(self._zone)
-        return value.date() if hasattr(value, "date") else value
+    def _day(self, value: date | datetime) -> date:
+        if not isinstance(value, datetime):
+            return value
+        return (value.astimezone(self._zone) if value.tzinfo else value).date()
 
     def _copy(self, group: Group, *, into: str) -> Mapping[date, int]:
         pipe = self._take(group)
         columns = ", ".join(map(quoted, group.pair.columns))
-        driver: Any = self.writer().connection.driver_connection
-        with driver.cursor() as cursor:
+        with _driver(self.writer()).cursor() as cursor:
             try:
                 cursor.copy_expert(
                     f"COPY {into} ({columns}) FROM STDIN {_format(group)}", pipe, size=BLOCK
@@ -229,6 +233,9 @@ class StreamMover:
                 if self._stopped:
                     raise Cancelled from None
                 raise
+            finally:
+                # The reader of a COPY that failed must not wait for room for ever.
+                pipe.drop()
             expect_rows(group, counted=sum(pipe.counts.values()), copied=cursor.rowcount)
         return pipe.counts
 
@@ -242,7 +249,7 @@ class StreamMover:
         while (pipe := self._wanted.get()) is not None:
             try:
                 self._read(pipe)
-            except BaseException as error:  # noqa: BLE001 - handed to the writer, whatever it is
+            except BaseException as error:
                 pipe.finish(self._cause(error))
             else:
                 pipe.finish(None)
@@ -273,7 +280,7 @@ class StreamMover:
         )
         columns = ", ".join(map(quoted, pair.columns))
         sql = f"COPY (SELECT {columns} FROM {pair.source.sql} WHERE {condition}) TO STDOUT {_format(group)}"
-        driver: Any = connection.connection.driver_connection
+        driver = _driver(connection)
         # psycopg2 calls `write` once a row: a C method, which passes whole blocks on.
         lines = io.BufferedWriter(pipe, BLOCK)
         with driver.cursor() as cursor:
@@ -293,7 +300,10 @@ class StreamMover:
         self._ahead.clear()
 
     def settled(self, group: Group, lease: Lease) -> bool:
-        """After a lost answer to COMMIT: whether the group's checkpoints are this run's, once it is certain."""
+        """After a lost answer to COMMIT.
+
+        Whether the group's checkpoints are this run's, once it is certain.
+        """
         old_pid = self._writer_pid
         self.reset()
         connection = self.writer()
@@ -317,9 +327,7 @@ class StreamMover:
     def reset(self) -> None:
         """Forget what was read ahead, and the writing connection where it broke."""
         self._drop_ahead()
-        if self._writer is not None and (
-            self._writer.invalidated or self._writer.connection.driver_connection.closed
-        ):  # type: ignore[union-attr]  # psycopg2's
+        if self._writer is not None and (self._writer.invalidated or _driver(self._writer).closed):
             with suppress(*DRIVER_ERRORS):
                 self._writer.invalidate()
                 self._writer.close()
@@ -334,7 +342,7 @@ class StreamMover:
             for c in (self._writer, self._reader)
             if c is not None and not c.closed and not c.invalidated
         ]
-        end_statements([c.connection.driver_connection for c in open_], self._idle)
+        end_statements([_driver(c) for c in open_], self._idle)
 
     def close(self) -> None:
         """Let go of both connections."""
@@ -345,6 +353,11 @@ class StreamMover:
             with suppress(*DRIVER_ERRORS):
                 self._writer.close()
         self._thread.join(timeout=SETTLE_S)
+
+
+def _driver(connection: Connection) -> Any:
+    """psycopg2's own connection."""
+    return connection.connection.driver_connection
 
 
 def _format(group: Group) -> str:

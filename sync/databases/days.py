@@ -1,7 +1,8 @@
 """Calendar days as half-open bounds, in the class of the date column that is compared with them.
 
-A naive TIMESTAMP is local to the configured zone, so its day is always 24 bare hours. A TIMESTAMPTZ has
-instants: a day may have 23 or 25 hours, or none at all (Samoa skipped 2011-12-30). A DATE is itself.
+A naive TIMESTAMP is local to the configured zone, so its day is always 24 bare hours. A TIMESTAMPTZ
+has instants: a day may have 23 or 25 hours, or none at all (Samoa skipped 2011-12-30). A DATE is
+itself.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ def after(day: date) -> date:
 def first_instant(day: date, zone: ZoneInfo) -> datetime:
     """The first instant of `day` in `zone`, in UTC; for a day without midnight, its first one after the gap.
 
-    Of a midnight that happens twice the first is taken (`fold` 0). A midnight inside a gap is read with the
-    offset before it (PEP 495), which gives the very instant of the change.
+    Of a midnight that happens twice the first is taken (`fold` 0). A midnight inside a gap is read
+    with the offset before it (PEP 495), which gives the very instant of the change.
     """
     return datetime.combine(day, time.min, tzinfo=zone).astimezone(UTC)
 

@@ -1,4 +1,7 @@
-"""What a driver's error means: worth another try, the connection is gone, a key stands twice, a right lacks."""
+"""What a driver's error means.
+
+Worth another try, the connection is gone, a key stands twice, a right lacks.
+"""
 
 from __future__ import annotations
 
@@ -98,5 +101,5 @@ def reason(error: BaseException) -> str:
             diagnosis.context,
         ]
         told = "; ".join(" ".join(fact.split())[:FACT_MAX] for fact in facts if fact)
-        return diagnosis.message_primary + (f" ({told})" if told else "")
+        return f"{diagnosis.message_primary} ({told})" if told else str(diagnosis.message_primary)
     return " ".join(str(found).split()) or type(found).__name__

@@ -1,8 +1,8 @@
 """The tables we keep in the target: who may commit, which runs there were, which partitions are whole.
 
-`fence` is the heart: the last statement of each transaction that writes rows. It locks the lease's row, so
-that a takeover, which raises the token, either waits for this commit or makes it fail. A plain SELECT would
-let both commit.
+`fence` is the heart: the last statement of each transaction that writes rows. It locks the lease's
+row, so that a takeover, which raises the token, either waits for this commit or makes it fail. A
+plain SELECT would let both commit.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ NAME = "batch_sync"
 PROTOCOL = 1
 
 
-class database_now(FunctionElement[datetime]):  # noqa: N801 - reads as the SQL function that it is
+class database_now(FunctionElement[datetime]):
     """The database's own clock, at this very statement."""
 
     inherit_cache = True
@@ -100,7 +100,10 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerRun:
-    """A run as its target remembers it. `backend` is the lock session's PID and start, where there is one."""
+    """A run as its target remembers it.
+
+    `backend` is the lock session's PID and start, where there is one.
+    """
 
     token: Token
     run_id: RunId
@@ -204,7 +207,7 @@ class Ledger:
             for table in self.metadata.sorted_tables
         )
 
-    def take(  # noqa: PLR0913 - the facts that stand in the lease's row
+    def take(
         self,
         connection: Connection,
         *,
@@ -232,7 +235,8 @@ class Ledger:
         insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
         greatest = func.greatest if connection.dialect.name == "postgresql" else func.max
         taken = insert(lease).values(name=NAME, token=highest + 1, **values)
-        # A restored backup may hold an old lease beside newer runs, or the other way round: stand above both.
+        # A restored backup may hold an old lease beside newer runs, or the other way round: stand
+        # above both.
         raised = taken.on_conflict_do_update(
             index_elements=[lease.c.name],
             set_=values | {"token": greatest(lease.c.token, highest) + 1},
@@ -273,7 +277,13 @@ class Ledger:
         lease = self.lease
         mine = (
             select(lease.c.token)
-            .where(lease.c.name == NAME, lease.c.token == token, lease.c.run_id == run_id)
+            .where(
+                lease.c.name == NAME,
+                lease.c.token == token,
+                lease.c.run_id == run_id,
+                # Whoever closed this run as dead may have been wrong about it.
+                lease.c.released_at.is_(None),
+            )
             .with_for_update(read=True)
         )
         if connection.execute(mine).first() is None:
@@ -282,7 +292,10 @@ class Ledger:
     def beat(
         self, connection: Connection, *, token: Token, run_id: RunId, progress: Progress
     ) -> None:
-        """Write heartbeat and progress. Raises LeaseLost when the run's row says that it has ended."""
+        """Write heartbeat and progress.
+
+        Raises LeaseLost when the run's row says that it has ended.
+        """
         run = self.run
         beaten = connection.execute(
             update(run)
@@ -292,7 +305,7 @@ class Ledger:
         if beaten.rowcount != 1:
             raise LeaseLost(reason="its run was closed by somebody else")
 
-    def close(  # noqa: PLR0913 - the facts of an end
+    def close(
         self,
         connection: Connection,
         *,
@@ -334,7 +347,7 @@ class Ledger:
         )
         if open_only:
             wanted = wanted.where(self.run.c.released_at.is_(None))
-        return [_ledger_run(row._mapping) for row in connection.execute(wanted)]  # noqa: SLF001 - SQLAlchemy's API
+        return [_ledger_run(row._mapping) for row in connection.execute(wanted)]
 
     def checkpoints(
         self, connection: Connection, *, tables: Iterable[str], days: DateRange

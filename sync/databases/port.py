@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from sync.databases.shape import Column, DateClass, Table
+    from sync.databases.shape import Column, Table
     from sync.model import DateRange, RunId
 
 Role = Literal["source", "target"]
@@ -59,8 +59,8 @@ class Database(Protocol):
         """The database's own clock, aware."""
         ...
 
-    def literal(self, value: date | datetime, kind: DateClass) -> str:
-        """A day's bound as SQL."""
+    def within(self, column: Column, days: DateRange, zone: ZoneInfo) -> str:
+        """That `column` is in `days`, as SQL on the bare column, so that an index serves it."""
         ...
 
     def create_table(self, table: Table, date_column: str) -> Sequence[str]:

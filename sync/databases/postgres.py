@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from sync.model import DateRange, RunId
     from sync.settings import RunSettings
 
-# pg_dump's own choice (setup_connection in pg_dump.c): text forms that every server reads back unchanged.
+# pg_dump's own choice (setup_connection in pg_dump.c): text forms that every server reads back
+# unchanged.
 EXACT_TEXT = {
     "TimeZone": "UTC",
     "DateStyle": "ISO, YMD",
@@ -173,7 +174,7 @@ class PostgresDatabase:
             unique=tuple(frozenset(names) for _, names in keys),
         )
 
-    def count_by_day(  # noqa: PLR0913 - the six facts of one count
+    def count_by_day(
         self,
         connection: Connection,
         table: Table,
@@ -184,23 +185,21 @@ class PostgresDatabase:
     ) -> dict[date, int]:
         """Rows of each day of the range that has any."""
         kind = date_class(column)
-        edges = [*days.days(), bounds.after(days.end)]
-        first, last = (
-            self.literal(bounds.bound(day, kind, zone), kind) for day in (edges[0], edges[-1])
-        )
+        every = list(days.days())
         name = quoted(column.name)
-        condition = f"{name} >= {first} AND {name} < {last}" + (f" AND ({where})" if where else "")
+        condition = self.within(column, days, zone) + (f" AND ({where})" if where else "")
         if kind is not DateClass.TIMESTAMPTZ:
             counted = connection.exec_driver_sql(
                 f"SELECT {name}::date, count(*) FROM {table.sql} WHERE {condition} GROUP BY 1"
             )
             return {row[0]: row[1] for row in counted}
-        # Our own bounds, not the server's idea of the zone: its time zone database may be another one.
-        steps = ", ".join(self.literal(bounds.bound(day, kind, zone), kind) for day in edges[:-1])
+        # Our own bounds, not the server's idea of the zone: its time zone database may be another
+        # one.
+        steps = ", ".join(self.literal(bounds.bound(day, kind, zone), kind) for day in every)
         counted = connection.exec_driver_sql(
             f"SELECT width_bucket({name}, ARRAY[{steps}]), count(*) FROM {table.sql} WHERE {condition} GROUP BY 1"
         )
-        return {edges[row[0] - 1]: row[1] for row in counted}
+        return {every[row[0] - 1]: row[1] for row in counted}
 
     def first_and_last(
         self, connection: Connection, table: Table, column: str
@@ -215,8 +214,17 @@ class PostgresDatabase:
 
     def now(self, connection: Connection) -> datetime:
         """The server's own clock, aware."""
-        found: datetime = connection.scalar(text("SELECT clock_timestamp()"))  # type: ignore[assignment]  # untyped
+        found: datetime = connection.scalar(text("SELECT clock_timestamp()"))
         return found
+
+    def within(self, column: Column, days: DateRange, zone: ZoneInfo) -> str:
+        """That `column` is in `days`, as SQL on the bare column."""
+        kind, name = date_class(column), quoted(column.name)
+        low, high = (
+            self.literal(bounds.bound(day, kind, zone), kind)
+            for day in (days.start, bounds.after(days.end))
+        )
+        return f"{name} >= {low} AND {name} < {high}"
 
     def literal(self, value: date | datetime, kind: DateClass) -> str:
         """A day's bound as SQL."""

@@ -71,5 +71,5 @@ def quoted(identifier: str) -> str:
 
 def date_class(column: Column) -> DateClass:
     """The date class of a column that was checked to have one."""
-    assert column.date_class is not None, column  # noqa: S101 - planning refuses other columns first
+    assert column.date_class is not None, column
     return column.date_class

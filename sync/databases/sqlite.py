@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
@@ -15,6 +15,7 @@ from sync.databases import days as bounds
 from sync.databases.failures import reason
 from sync.databases.shape import Column, DateClass, Table, date_class, quoted
 from sync.errors import ConnectError
+from sync.model import DateRange
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from sqlalchemy import URL, Connection
 
     from sync.databases.port import Role
-    from sync.model import DateRange, RunId
+    from sync.model import RunId
     from sync.settings import RunSettings
 
 COMPUTED = {2, 3}  # "hidden" of PRAGMA table_xinfo: virtual and stored generated columns
@@ -72,7 +73,7 @@ class SqliteDatabase:
         try:
             connection = self._engine.connect()
             driver = connection.connection.driver_connection
-            assert isinstance(driver, sqlite3.Connection)  # noqa: S101 - what `_driver_connection` made
+            assert isinstance(driver, sqlite3.Connection)
             driver.execute("PRAGMA schema_version").fetchone()
         except (DBAPIError, sqlite3.Error) as error:
             raise ConnectError(role=self.role, address=self.address, reason=reason(error)) from None
@@ -84,7 +85,10 @@ class SqliteDatabase:
         return str(self.path.resolve())
 
     def table(self, connection: Connection, schema: str | None, name: str) -> Table | None:
-        """The table or view of that exact name, or None. SQLite has one schema; a prefix must be `main`."""
+        """The table or view of that exact name, or None.
+
+        SQLite has one schema; a prefix must be `main`.
+        """
         known = connection.exec_driver_sql(
             "SELECT 1 FROM sqlite_master WHERE type IN ('table', 'view') AND name = ?", (name,)
         ).first()
@@ -123,7 +127,7 @@ class SqliteDatabase:
             if index.unique and not index.partial
         )
 
-    def count_by_day(  # noqa: PLR0913 - the six facts of one count
+    def count_by_day(
         self,
         connection: Connection,
         table: Table,
@@ -133,23 +137,15 @@ class SqliteDatabase:
         where: str | None,
     ) -> dict[date, int]:
         """Rows of each day of the range that has any: one index range scan a day."""
-        kind = date_class(column)
-        every = list(days.days())
-        edges = [
-            self.literal(bounds.bound(day, kind, zone), kind)
-            for day in [*every, bounds.after(days.end)]
-        ]
-        steps = ", ".join(
-            f"({n}, {low}, {high})"
-            for n, (low, high) in enumerate(zip(edges, edges[1:], strict=False))
-        )
-        name = quoted(column.name)
-        counted = connection.exec_driver_sql(
-            f"WITH step(n, low, high) AS (VALUES {steps})"
-            f" SELECT n, (SELECT count(*) FROM {table.sql} WHERE {name} >= low AND {name} < high"
-            f"{f' AND ({where})' if where else ''}) FROM step"
-        )
-        return {every[n]: rows for n, rows in counted if rows}
+        more = f" AND ({where})" if where else ""
+        counts = {
+            day: connection.exec_driver_sql(
+                f"SELECT count(*) FROM {table.sql}"
+                f" WHERE {self.within(column, DateRange(day, day), zone)}{more}"
+            ).scalar_one()
+            for day in days.days()
+        }
+        return {day: rows for day, rows in counts.items() if rows}
 
     def first_and_last(
         self, connection: Connection, table: Table, column: str
@@ -172,11 +168,21 @@ class SqliteDatabase:
         del connection
         return datetime.now(UTC)
 
-    def literal(self, value: date | datetime, kind: DateClass) -> str:
-        """A day's bound as SQL: a bare date sorts before each time of that day, however it is written."""
-        if kind is DateClass.TIMESTAMPTZ:
-            return f"'{value:%Y-%m-%d %H:%M:%S}'"
-        return f"'{value:%Y-%m-%d}'"
+    def within(self, column: Column, days: DateRange, zone: ZoneInfo) -> str:
+        """That `column` is in `days`, as SQL on the bare column.
+
+        A bare date sorts before each time of that day, however it is written. Of instants, which
+        may have a T, a Z or an offset, the index finds those of a day more on either side, and
+        SQLite reads the rest.
+        """
+        kind, name = date_class(column), quoted(column.name)
+        low, high = (bounds.bound(day, kind, zone) for day in (days.start, bounds.after(days.end)))
+        if kind is not DateClass.TIMESTAMPTZ:
+            return f"{name} >= '{_day(low)}' AND {name} < '{_day(high)}'"
+        return (
+            f"{name} >= '{_day(low - timedelta(days=1))}' AND {name} < '{_day(high + timedelta(days=2))}'"
+            f" AND datetime({name}) >= datetime('{low}') AND datetime({name}) < datetime('{high}')"
+        )
 
     def create_table(self, table: Table, date_column: str) -> Sequence[str]:
         """The statements that create `table` with its key and an index on its date column."""
@@ -185,6 +191,11 @@ class SqliteDatabase:
             table.create_sql,
             f"CREATE INDEX {index} ON {table.sql} ({quoted(date_column)})",
         )
+
+
+def _day(value: date | datetime) -> str:
+    # Not strftime: its years have four digits only from 1000 on.
+    return value.isoformat()[:10]
 
 
 def _date_class(declared: str) -> DateClass | None:

@@ -1,7 +1,7 @@
 """Runs a run in a background thread of this process.
 
-The thread is no daemon: an interpreter that shuts down waits for it, and the runner, which notices, stops at
-once and rolls its open transaction back.
+The thread is no daemon: an interpreter that shuts down waits for it, and the runner, which notices,
+stops at once and rolls its open transaction back.
 """
 
 from __future__ import annotations
@@ -44,7 +44,10 @@ class ThreadEngine:
         return True
 
     def wait(self, run_id: RunId, timeout_s: float | None = None) -> bool:
-        """Wait until a run of this process has let go of its lease; False when it still holds it."""
+        """Wait until a run of this process has let go of its lease.
+
+        False when it still holds it.
+        """
         with self._guard:
             thread, _ = self._runs.get(run_id, (None, None))
         if thread is not None:

@@ -5,9 +5,9 @@
                  └──► LeaseHeld, naming who holds it *now*
 
 Two layers, because a lock alone cannot protect another system: a paused holder wakes up and writes.
-The lock (file.py, session.py) decides who may start; the fence (`sync.databases.ledger`) decides who may
-commit. A lock is freed by the kernel or the database server when its holder dies, never by its age.
-What cannot be asked counts as held.
+The lock (file.py, session.py) decides who may start; the fence (`sync.databases.ledger`) decides
+who may commit. A lock is freed by the kernel or the database server when its holder dies, never by
+its age. What cannot be asked counts as held.
 
     holder.py   who we are, and what became of a process
     file.py     the lock on this machine

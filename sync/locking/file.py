@@ -1,9 +1,10 @@
 """The lock on this machine: a native file lock that the kernel frees when its process dies.
 
-Contract: at most one `FileLease` of a path is held, among all threads and processes of this machine.
-Limit: a network file system may lie; the file must lie on a local disk. Removing the file while it is held
-makes room for a second holder, which `intact` finds out before each group.
-The file is never unlinked by us. The record in it is evidence, written under the lock and emptied on release.
+Contract: at most one `FileLease` of a path is held, among all threads and processes of this
+machine. Limit: a network file system may lie; the file must lie on a local disk. Removing the file
+while it is held makes room for a second holder, which `intact` finds out before each group. The
+file is never unlinked by us. The record in it is evidence: emptied when the lock is taken, written
+once its holder has every other lock too, emptied again on release. So it names no loser.
 """
 
 from __future__ import annotations
@@ -30,20 +31,19 @@ class FileLease:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._descriptor = -1
-        self._record = b""
         # thread_local=False: released by another thread than the one that took it.
         self._lock = FileLock(
             path,
             thread_local=False,
             fallback_to_soft=False,
             preserve_lock_file=True,
-            on_acquired=self._write,
+            on_acquired=self._took,
         )
 
-    def acquire(self, record: Mapping[str, Any]) -> bool:
-        """Take the lock and write `record` into it, without waiting; False when it is held. Raises LockError."""
-        self._record = json.dumps(record, ensure_ascii=False).encode()
+    def acquire(self) -> bool:
+        """Take the lock, without waiting; False when it is held. Raises LockError."""
         try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock.acquire(blocking=False)
         except Timeout:
             return False
@@ -51,11 +51,17 @@ class FileLease:
             raise LockError(lock=str(self.path), reason=str(error)) from None
         return True
 
-    def _write(self, descriptor: int) -> None:
+    def _took(self, descriptor: int) -> None:
         self._descriptor = descriptor
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, self._record, 0)
-        os.fsync(descriptor)
+
+    def write(self, record: Mapping[str, Any]) -> None:
+        """Say who holds the lock. Raises LockError."""
+        try:
+            os.pwrite(self._descriptor, json.dumps(record, ensure_ascii=False).encode(), 0)
+            os.fsync(self._descriptor)
+        except OSError as error:
+            raise LockError(lock=str(self.path), reason=str(error)) from None
 
     def intact(self) -> bool:
         """Whether the path still names the file that is locked."""
@@ -89,7 +95,10 @@ def read_record(path: Path) -> dict[str, Any] | None:
 
 
 def is_free(path: Path) -> bool:
-    """Whether nobody holds the lock file. Asking takes it for an instant; a start that meets that asks again."""
+    """Whether nobody holds the lock file.
+
+    Asking takes it for an instant; a start that meets that asks again.
+    """
     if not path.exists():
         return True
     probe = FileLock(path, thread_local=False, fallback_to_soft=False, preserve_lock_file=True)

@@ -53,7 +53,10 @@ def current_user() -> str:
 
 
 def current_holder(user: str | None) -> Holder:
-    """This process as a holder, with a random name of its own. No command line: arguments carry secrets."""
+    """This process as a holder, with a random name of its own.
+
+    No command line: arguments carry secrets.
+    """
     return Holder(
         user=user or current_user(),
         host=socket.gethostname(),
@@ -67,12 +70,18 @@ def current_holder(user: str | None) -> Holder:
 
 
 def on_this_host(holder: Holder) -> bool:
-    """Whether this process can see the holder's: same boot, same PID namespace. A host's name may change."""
+    """Whether this process can see the holder's.
+
+    Same boot, same PID namespace. A host's name may change.
+    """
     return holder.boot_id == _boot_id() and holder.pid_namespace == _pid_namespace()
 
 
 def process_state(holder: Holder) -> ProcessState:
-    """What became of the holder's process. A PID that was given to another process, or a zombie, is gone."""
+    """What became of the holder's process.
+
+    A PID that was given to another process, or a zombie, is gone.
+    """
     if not on_this_host(holder):
         return ProcessState.UNSEEN
     try:

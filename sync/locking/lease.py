@@ -43,7 +43,10 @@ class Closed:
 
 
 class TargetLock:
-    """The lock of one target: always a file on this machine, and a session lock where the target has them."""
+    """The lock of one target.
+
+    Always a file on this machine, and a session lock where the target has them.
+    """
 
     def __init__(
         self,
@@ -60,7 +63,10 @@ class TargetLock:
 
     @property
     def fingerprint(self) -> str:
-        """Which locks make up the lease; a start under other ones than an unreleased lease's is refused."""
+        """Which locks make up the lease.
+
+        A start under other ones than an unreleased lease's is refused.
+        """
         return "file" if isinstance(self._target, SqliteDatabase) else "file+postgresql-session"
 
     def path(self, session: Connection | None) -> Path:
@@ -68,7 +74,7 @@ class TargetLock:
         if isinstance(self._target, SqliteDatabase):
             real = self._target.path.resolve()
             return real.with_name(real.name + ".batch_sync.lock")
-        assert session is not None  # noqa: S101 - a server's target is asked through its session
+        assert session is not None
         name = f"{self._target.identity(session)}/{self._target.schema}"
         return self._state_dir / f"target-{hashlib.sha256(name.encode()).hexdigest()[:16]}.lock"
 
@@ -102,18 +108,22 @@ class TargetLock:
 
     def _acquire(self, record: dict[str, Any], session: Connection | None) -> Held:
         path = self.path(session)
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         deadline = time.monotonic() + self._run.start_wait_s
         before: Conflict | None = None
         while True:
             file = FileLease(path)
-            if not file.acquire(record):
-                conflict, settled = _file_conflict(path, before)
-            elif session is None or sessions.try_lock(session, self._schema):
-                return Held(file=file, session=session, schema=self._schema)
-            else:
+            try:
+                if not file.acquire():
+                    conflict, settled = _file_conflict(path, before)
+                elif session is None or sessions.try_lock(session, self._schema):
+                    file.write(record)
+                    return Held(file=file, session=session, schema=self._schema)
+                else:
+                    file.release()
+                    conflict, settled = self._session_conflict(session)
+            except BaseException:
                 file.release()
-                conflict, settled = self._session_conflict(session)
+                raise
             if settled or time.monotonic() > deadline:
                 raise LeaseHeld(conflict)
             before = conflict
@@ -124,7 +134,10 @@ class TargetLock:
         return self._target.schema or ""
 
     def _session_conflict(self, session: Connection) -> tuple[Conflict, bool]:
-        """Who holds the session lock; settled when the run's row belongs to the very backend that holds it."""
+        """Who holds the session lock.
+
+        Settled when the run's row belongs to the very backend that holds it.
+        """
         holding = sessions.session_holder(session, self._schema)
         if holding is None or not self.ledger.exists(session):
             return Conflict(), False
@@ -145,7 +158,8 @@ class Held:
         self.file = file
         self.session = session
         self.schema = schema
-        # One psycopg2 connection serves the heartbeat and the end of the run, which may be two threads.
+        # One psycopg2 connection serves the heartbeat and the end of the run, which may be two
+        # threads.
         self.session_guard = threading.Lock()
 
     def backend(self) -> tuple[int, str] | None:
@@ -201,7 +215,10 @@ class Lease:
             raise LeaseLost(reason=f"the lock's session ended: {reason(error)}") from None
 
     def rows_in_flight(self) -> int:
-        """Rows that the target has taken in uncommitted COPYs of this run; 0 where that cannot be seen."""
+        """Rows that the target has taken in uncommitted COPYs of this run.
+
+        0 where that cannot be seen.
+        """
         session = self._held.session
         if session is None:
             return 0
@@ -243,7 +260,7 @@ ROWS_IN_FLIGHT = text("""
     WHERE a.application_name = :name AND p.command = 'COPY FROM'""")
 
 
-def take_lease(  # noqa: PLR0913 - the facts of a lease
+def take_lease(
     held: Held,
     *,
     lock: TargetLock,
@@ -339,8 +356,8 @@ def evidence_text(holder: Holder, *, verdict: Verdict, backends: int = 0) -> str
 def _file_conflict(path: Path, before: Conflict | None) -> tuple[Conflict, bool]:
     """Who wrote the lock file, and whether that is certainly the present holder.
 
-    Lock and record are two steps. A record whose process is gone is a former holder's; one of a process that
-    cannot be seen from here counts when it stands there twice.
+    Lock and record are two steps. A record whose process is gone is a former holder's; one of a
+    process that cannot be seen from here counts when it stands there twice.
     """
     conflict = record_conflict(path)
     if conflict is None:
@@ -357,8 +374,10 @@ def _file_conflict(path: Path, before: Conflict | None) -> tuple[Conflict, bool]
 def record_conflict(path: Path) -> Conflict | None:
     """The record in a lock file as a conflict; None when there is none that can be understood."""
     record = read_record(path)
+    if record is None:
+        return None
     try:
-        return record and Conflict(
+        return Conflict(
             holder=Holder.from_json(record["holder"]),
             run_id=RunId(record["run_id"]),
             days=DateRange(

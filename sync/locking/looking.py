@@ -1,4 +1,7 @@
-"""Look at a holder from outside: gather the evidence, tell the verdict, close the run of one that died."""
+"""Look at a holder from outside.
+
+Gather the evidence, tell the verdict, close the run of one that died.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from sync.databases.postgres import PostgresDatabase
 from sync.errors import ConnectError
 from sync.locking import session as sessions
 from sync.locking.file import is_free
-from sync.locking.holder import ProcessState, process_state
+from sync.locking.holder import ProcessState, on_this_host, process_state
 from sync.locking.lease import conflict_of, evidence_text, record_conflict
 from sync.locking.verdict import Evidence, verdict
 from sync.model import RunStatus, Verdict
@@ -42,6 +45,7 @@ class Looker:
         self._target = target
         self._lock = lock
         self._run = run
+        self.ledger = lock.ledger
         self._path: Path | None = None
 
     def look(
@@ -53,7 +57,7 @@ class Looker:
         """
         process = process_state(holder)
         well = process is ProcessState.RUNNING and beat_age_s <= self._run.heartbeat_old_s
-        locks, free, backends = (1, 0, 0) if well else self._probe(run_id)
+        locks, free, backends = (1, 0, 0) if well else self._probe(run_id, holder)
         seen = Evidence(
             locks=locks,
             locks_free=free,
@@ -67,17 +71,22 @@ class Looker:
         )
         return Look(told, _sentences(seen, holder))
 
-    def _probe(self, run_id: RunId) -> tuple[int, int, int]:
-        """How many locks there are, how many of them are free, and how many backends the run has."""
+    def _probe(self, run_id: RunId, holder: Holder) -> tuple[int, int, int]:
+        """How many locks a run took, how many of them it no longer has, and how many backends it has."""
         if not isinstance(self._target, PostgresDatabase):
-            return 1, int(is_free(self._lock.path(None))), 0
+            return 1, int(not _holds_file(self._lock.path(None), run_id)), 0
         with self._target.session() as session:
-            free = int(sessions.session_holder(session, self._target.schema or "") is None)
-            # The lock file is on this machine's disk, the holder may be on another: the session tells for both.
-            return 1, free, sessions.backends_of(session, run_id)
+            holding = sessions.session_holder(session, self._target.schema or "")
+            lost = holding is None or holding.run_id not in {None, run_id}
+            # A holder elsewhere has his lock file on a disk of his own: the session tells alone.
+            file = on_this_host(holder) and _holds_file(self._lock.path(session), run_id)
+            return 1 + file, int(lost), sessions.backends_of(session, run_id)
 
     def present(self) -> Conflict | None:
-        """Who holds this machine's lock file by its record, if that process can be seen alive; no connection."""
+        """Who holds this machine's lock file by its record, if that process can be seen alive.
+
+        No connection.
+        """
         path = self._known_path()
         conflict = record_conflict(path) if path else None
         if conflict is None or conflict.holder is None:
@@ -111,7 +120,10 @@ class Looker:
         )
 
     def close_dead(self, run_id: RunId, holder: Holder, *, by: str) -> tuple[RunStatus, str]:
-        """Close the run of a holder that is dead; how it ended, by the target's own record where it has one."""
+        """Close the run of a holder that is dead.
+
+        How it ended, by the target's own record where it has one.
+        """
         reason = evidence_text(holder, verdict=Verdict.DEAD)
         try:
             with self._target.connect() as connection, connection.begin():
@@ -136,6 +148,12 @@ class Looker:
         except (*DRIVER_ERRORS, ConnectError):
             pass  # the next start closes it there
         return RunStatus.INTERRUPTED, reason
+
+
+def _holds_file(path: Path, run_id: RunId) -> bool:
+    """Whether the lock file is held, by this very run."""
+    record = record_conflict(path)
+    return record is not None and record.run_id == run_id and not is_free(path)
 
 
 def _sentences(seen: Evidence, holder: Holder) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
 """The lock in a PostgreSQL target: a session-level advisory lock on a connection of its own.
 
-Contract: at most one session of the database holds the key; the server frees it when the session ends.
-Limit: a transaction pooler between us and the server splits sessions; the lock needs a direct connection.
+Contract: at most one session of the database holds the key; the server frees it when the session
+ends. Limit: a transaction pooler between us and the server splits sessions; the lock needs a direct
+connection.
 """
 
 from __future__ import annotations
@@ -33,7 +34,10 @@ BACKENDS_OF = """
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionHolder:
-    """The backend that holds the key; `run_id` is read off its application name, None when that is hidden."""
+    """The backend that holds the key.
+
+    `run_id` is read off its application name, None when that is hidden.
+    """
 
     pid: int
     start: str | None
@@ -46,7 +50,10 @@ def application_name(run_id: RunId) -> str:
 
 
 def lock_key(schema: str) -> int:
-    """The key of a schema's lock: the first 8 bytes of sha256 over `batch_sync:` and the schema, signed."""
+    """The key of a schema's lock.
+
+    The first 8 bytes of sha256 over `batch_sync:` and the schema, signed.
+    """
     return int.from_bytes(hashlib.sha256(f"batch_sync:{schema}".encode()).digest()[:8], signed=True)
 
 
@@ -84,7 +91,8 @@ def backends_of(session: Connection, run_id: RunId) -> int:
 def end_backends(session: Connection, run_id: RunId, *, timeout_s: float) -> int:
     """Terminate every backend of a run and wait until they are gone; how many are left.
 
-    A stopped process in the middle of a COPY keeps its row locks for ever, so its backends must go first.
+    A stopped process in the middle of a COPY keeps its row locks for ever, so its backends must go
+    first.
     """
     terminate = text(BACKENDS_OF.format(what="pg_terminate_backend(pid)"))
     deadline = time.monotonic() + timeout_s

@@ -20,8 +20,8 @@ from sync.model import Verdict
 class Evidence:
     """What was seen of a holder. `locks` counts those it took, `locks_free` how many of them are free.
 
-    Ages are seconds: of the heartbeat by the database's clock (the store's for an SQLite target), of the
-    last progress by the run's own words.
+    Ages are seconds: of the heartbeat by the database's clock (the store's for an SQLite target),
+    of the last progress by the run's own words.
     """
 
     locks: int

@@ -1,14 +1,14 @@
 """What a click does: one operation, and what it answered.
 
-These are Streamlit's callbacks: they run before the page is drawn anew, so the page already shows what
-came of them. They draw nothing. A refusal is kept as the answer until the next click or until the state
+These are Streamlit's callbacks: they run before the page is drawn anew, so that it already shows
+what came of them. They draw nothing. A refusal is kept until the next click or until the state
 changes; the form keeps what was typed.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -17,7 +17,7 @@ import streamlit as st
 from sync.errors import BatchSyncError, LeaseHeld, UnknownRun
 
 if TYPE_CHECKING:
-    from sync.model import CancelMode, RunId, RunRequest
+    from sync.model import CancelMode, Conflict, RunId, RunRequest
     from sync.operations import Operations
 
 # A browser sends both clicks of a double click. The second may come while the first is answered,
@@ -25,58 +25,52 @@ if TYPE_CHECKING:
 DOUBLE_CLICK_S = 2.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """Why the last click did not do what it says."""
-
-    error: BatchSyncError
-
-    @property
-    def held(self) -> LeaseHeld | None:
-        """The refusal, when another run holds the lease."""
-        return self.error if isinstance(self.error, LeaseHeld) else None
-
-
 def start(operations: Operations, request: RunRequest) -> None:
     """Start a run; a second click within a moment is the same start."""
     try:
-        run_id = operations.start(request, key=_start_key())
+        _accepted(operations.start(request, key=_start_key()))
     except BatchSyncError as error:
         _refused(error)
-    else:
-        _accepted(run_id)
 
 
 def resume(operations: Operations, run_id: RunId, *, allow_shrink: bool) -> None:
     """Start a run over what `run_id` left undone."""
     try:
-        resumed = operations.resume(run_id, key=_start_key(), allow_shrink=allow_shrink)
+        _accepted(operations.resume(run_id, key=_start_key(), allow_shrink=allow_shrink))
     except BatchSyncError as error:
         _refused(error)
-    else:
-        _accepted(resumed)
 
 
 def cancel(operations: Operations, run_id: RunId, mode: CancelMode) -> None:
     """Ask the present run to stop."""
-    forget_answer()
+    forget_refusal()
     try:
-        operations.cancel(run_id, mode)
-    except UnknownRun:
-        pass  # It has ended meanwhile, which is what was wanted; the page shows how.
+        # A run that is unknown has ended meanwhile; the page shows how.
+        with suppress(UnknownRun):
+            operations.cancel(run_id, mode)
     except BatchSyncError as error:
         _refused(error)
 
 
-def answer() -> Answer | None:
-    """What the last click came to, if it was refused."""
-    found: Answer | None = st.session_state.get("answer")
+def prepare_start() -> None:
+    """Make the key of the form's next start; called when the form is drawn."""
+    st.session_state.setdefault("start_key", uuid4().hex)
+
+
+def refusal() -> BatchSyncError | None:
+    """Why the last click did not do what it says."""
+    found: BatchSyncError | None = st.session_state.get("refusal")
     return found
 
 
-def forget_answer() -> None:
-    """The state has changed; the refusal is no longer news."""
-    st.session_state.pop("answer", None)
+def held_by(error: BatchSyncError | None) -> Conflict | None:
+    """Who holds the lease, where that is why."""
+    return error.conflict if isinstance(error, LeaseHeld) else None
+
+
+def forget_refusal() -> None:
+    """The state has changed; what was refused is no longer news."""
+    st.session_state.pop("refusal", None)
 
 
 def own_runs() -> frozenset[RunId]:
@@ -84,9 +78,9 @@ def own_runs() -> frozenset[RunId]:
     return frozenset(st.session_state.get("own_runs", ()))
 
 
-def prepare_start() -> None:
-    """Make the key that the form's next start goes by; called when the form is drawn."""
-    st.session_state.setdefault("start_key", uuid4().hex)
+def just_started() -> bool:
+    """Whether a click has started a run; true once."""
+    return bool(st.session_state.pop("just_started", False))
 
 
 def _start_key() -> str:
@@ -99,11 +93,12 @@ def _start_key() -> str:
 
 
 def _accepted(run_id: RunId | None) -> None:
-    forget_answer()
+    forget_refusal()
     st.session_state["accepted_at"] = time.monotonic()
-    if run_id is not None:
-        st.session_state["own_runs"] = [*own_runs(), run_id]
+    if run_id is not None and run_id not in own_runs():
+        st.session_state["own_runs"] = own_runs() | {run_id}
+        st.session_state["just_started"] = True
 
 
 def _refused(error: BatchSyncError) -> None:
-    st.session_state["answer"] = Answer(error=error)
+    st.session_state["refusal"] = error

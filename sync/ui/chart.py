@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import pairwise
 from math import ceil, log10
 from typing import TYPE_CHECKING
 
-from sync.ui.markup import Markup, join, tag
+from sync.ui.markup import Markup, tag
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +25,7 @@ TIME_STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 1
 def throughput(snapshot: Snapshot, reader: Reader) -> Markup:
     """The chart of the run that is shown."""
     samples = snapshot.samples
-    if len(samples) < 2:  # noqa: PLR2004 - a line has two ends
+    if len(samples) < 2:
         text = reader.gettext("The chart begins with the first rows.")
         return tag("div", tag("p", text, class_="bs-text note"), class_="bs-plot empty")
     top = _round_up(max(sample.rows_per_s for sample in samples))
@@ -50,7 +51,7 @@ def throughput(snapshot: Snapshot, reader: Reader) -> Markup:
 
 def sparkline(values: Sequence[float]) -> Markup | None:
     """The same in a table's cell, without labels."""
-    if len(values) < 2 or max(values) <= 0:  # noqa: PLR2004 - a line has two ends
+    if len(values) < 2 or max(values) <= 0:
         return None
     step, top = WIDTH / (len(values) - 1), max(values)
     points = [(step * i, HEIGHT * (1 - value / top)) for i, value in enumerate(values)]
@@ -85,7 +86,7 @@ def _tips(
     samples: Sequence[Sample], points: Sequence[tuple[float, float]], reader: Reader
 ) -> list[Markup]:
     """An unseen bar over each sample that tells time and rate under the mouse."""
-    edges = [0.0, *((a[0] + b[0]) / 2 for a, b in zip(points, points[1:], strict=False)), WIDTH]
+    edges = [0.0, *((a[0] + b[0]) / 2 for a, b in pairwise(points)), WIDTH]
     return [
         tag(
             "rect",
@@ -96,7 +97,7 @@ def _tips(
             height=HEIGHT,
             class_="tip",
         )
-        for s, left, right in zip(samples, edges, edges[1:], strict=False)
+        for s, (left, right) in zip(samples, pairwise(edges), strict=True)
     ]
 
 
@@ -114,7 +115,7 @@ def _times(samples: Sequence[Sample], reader: Reader) -> list[Markup]:
     return [
         tag(
             "span",
-            reader.clock(datetime.fromtimestamp(moment, UTC), seconds=step < 60),  # noqa: PLR2004 - a minute
+            reader.clock(datetime.fromtimestamp(moment, UTC), seconds=step < 60),
             style=f"left: {(moment - first.timestamp()) / span:.2%}",
         )
         for moment in moments
@@ -141,6 +142,6 @@ def _round_up(value: float) -> float:
     """The next number that divides well into the grid's lines."""
     if value <= 0:
         return float(LINES)
-    unit = 10 ** int(log10(value))
+    unit: float = 10 ** int(log10(value))
     steps = (0.4, 0.8, 1, 1.2, 1.6, 2, 2.4, 3.2, 4, 6, 8, 10)
     return next(unit * step for step in steps if unit * step >= value)

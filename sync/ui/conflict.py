@@ -1,4 +1,4 @@
-"""The conflict card: who has the lease, since when, how far he is, and what can be done about it."""
+"""The conflict card: who has the lease, since when, how far he is, and what can be done."""
 
 from __future__ import annotations
 
@@ -6,22 +6,19 @@ from typing import TYPE_CHECKING
 
 from sync.errors import LeaseHeld
 from sync.model import Conflict, Verdict
-from sync.ui.elements import bullets, facts, paragraph
-from sync.ui.markup import Markup, tag
-from sync.ui.state_card import UNKNOWN, time_left
+from sync.ui.elements import bullets, day_range, facts, paragraph, stack
+from sync.ui.markup import Markup
+from sync.ui.state_card import UNKNOWN, days_label, time_left
 
 if TYPE_CHECKING:
     from sync.snapshot import Snapshot
     from sync.ui.reader import Reader
 
 
-def conflict_of(snapshot: Snapshot, reader: Reader) -> Conflict | None:
-    """The present run where the reader should know of it: another's, or one that does not look well."""
+def present(snapshot: Snapshot, reader: Reader) -> Conflict | None:
+    """The present run as the one who stands in the way."""
     run = snapshot.run
     if run is None:
-        return None
-    verdict = snapshot.verdict or Verdict.RUNNING
-    if run.id in reader.own_runs and verdict is Verdict.RUNNING:
         return None
     return Conflict(
         holder=run.holder,
@@ -29,7 +26,7 @@ def conflict_of(snapshot: Snapshot, reader: Reader) -> Conflict | None:
         days=run.days,
         tables=run.tables,
         progress=run.progress,
-        verdict=verdict,
+        verdict=snapshot.verdict or Verdict.RUNNING,
         yours=run.id in reader.own_runs,
     )
 
@@ -39,24 +36,22 @@ def heading(conflict: Conflict, reader: Reader) -> str:
     _ = reader.gettext
     if conflict.holder is None:
         return _("Another sync is just starting")
-    match conflict.verdict:
-        case Verdict.RUNNING:
-            text = _("{who} is running a sync")
-        case Verdict.STALLED:
-            text = _("The sync of {who} does not move")
-        case Verdict.PAUSED:
-            text = _("The sync of {who} is paused")
-        case Verdict.UNKNOWN:
-            text = _("The sync of {who} has not been heard of for a while")
-        case Verdict.LOST | Verdict.DEAD:
-            text = _("The sync of {who} has ended without a word")
-    return text.format(who=conflict.holder.user)
+    if conflict.run_id in reader.own_runs and conflict.verdict is Verdict.RUNNING:
+        return _("Your own sync is running")
+    texts = {
+        Verdict.RUNNING: _("{who} is running a sync"),
+        Verdict.STALLED: _("The sync of {who} does not move"),
+        Verdict.PAUSED: _("The sync of {who} is paused"),
+        Verdict.UNKNOWN: _("The sync of {who} has not been heard of for a while"),
+        Verdict.LOST: _("The sync of {who} has lost its lease"),
+        Verdict.DEAD: _("The sync of {who} has died"),
+    }
+    return texts[conflict.verdict].format(who=conflict.holder.user)
 
 
 def details(conflict: Conflict, snapshot: Snapshot, reader: Reader, *, refused: bool) -> Markup:
     """What stands under the heading; `refused` when it is the answer to a click."""
-    return tag(
-        "div",
+    return stack(
         paragraph(reader.sentence(LeaseHeld(conflict)), look="lead") if refused else None,
         facts(_facts(conflict, snapshot, reader)) if conflict.holder else None,
         paragraph(_identity(conflict, reader), look="note") if conflict.holder else None,
@@ -75,12 +70,11 @@ def _facts(conflict: Conflict, snapshot: Snapshot, reader: Reader) -> list[tuple
     done = _("counting rows…")
     if progress.fraction is not None:
         done = f"{progress.partitions_done} / {progress.partitions_total} ({progress.fraction:.0%})"
-    label = _("Days done") if len(conflict.tables) == 1 else _("Days × tables done")
     return [
         (_("Started"), started),
-        (label, done),
+        (days_label(conflict.tables, reader), done),
         (_("Time left"), time_left(progress, reader)),
-        (_("Range"), str(conflict.days or UNKNOWN)),
+        (_("Range"), day_range(conflict.days)),
     ]
 
 
@@ -97,21 +91,23 @@ def _advice(conflict: Conflict, reader: Reader) -> str:
     _ = reader.gettext
     if conflict.holder is None:
         return _("Wait a moment: this page says who it is as soon as that is known.")
-    match conflict.verdict:
-        case Verdict.RUNNING:
-            return _(
-                "What to do: wait, this page follows it by itself. If it may not go on, ask it to stop below."
-            )
-        case Verdict.STALLED:
-            return _(
-                "What to do: cancel it now, below; days that are done stay done. Then resume it."
-            )
-        case Verdict.PAUSED:
-            text = _("What to do: let process {pid} on {host} go on, or end it; then start again.")
-        case Verdict.UNKNOWN:
-            text = _(
-                "What to do: look whether process {pid} still lives on {host}; once it has ended, start again."
-            )
-        case Verdict.LOST | Verdict.DEAD:
-            text = _("What to do: start again. That closes the old run as interrupted first.")
-    return text.format(pid=conflict.holder.pid, host=conflict.holder.host)
+    texts = {
+        Verdict.RUNNING: _(
+            "What to do: wait, this page follows it by itself. If it must not go on, stop it below."
+        ),
+        Verdict.STALLED: _(
+            "What to do: cancel it now, below; days that are done stay done. Then resume it."
+        ),
+        Verdict.PAUSED: _(
+            "What to do: let process {pid} on {host} go on, or end it; then start again."
+        ),
+        Verdict.UNKNOWN: _(
+            "What to do: look whether process {pid} still lives on {host}; "
+            "once it has ended, start again."
+        ),
+        Verdict.LOST: _(
+            "What to do: start again. That ends what is left of it and closes it as interrupted."
+        ),
+        Verdict.DEAD: _("What to do: start again. That closes it as interrupted."),
+    }
+    return texts[conflict.verdict].format(pid=conflict.holder.pid, host=conflict.holder.host)

@@ -13,9 +13,11 @@ if TYPE_CHECKING:
 
     from streamlit.delta_generator import DeltaGenerator
 
+    from sync.model import DateRange
+
 
 def card(name: str, tone: str | None = None, *, stretch: bool = False) -> DeltaGenerator:
-    """A box. `tone` (bad, amber, quiet) gives it a bar at the left; `stretch` its neighbour's height."""
+    """A box. `tone` (bad, amber, quiet) gives it a bar; `stretch` its neighbour's height."""
     return st.container(
         border=True,
         key=f"card_{name}" if tone is None else f"card_{name}_{tone}",
@@ -45,3 +47,17 @@ def bullets(lines: Iterable[str]) -> Markup | None:
     """A list, or nothing where there is nothing to list."""
     items = [tag("li", line) for line in lines]
     return tag("ul", *items, class_="bs-list") if items else None
+
+
+def stack(*parts: Markup | None) -> Markup:
+    """Pieces below one another, with air between."""
+    return tag("div", *parts, class_="bs-stack")
+
+
+def day_range(days: DateRange | None) -> Markup:
+    """Two days that a narrow place may part between, never within."""
+    if days is None:
+        return Markup("–")
+    return tag(
+        "span", tag("span", f"{days.start} →"), " ", tag("span", str(days.end)), class_="bs-days"
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from functools import partial
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -12,44 +11,36 @@ from sync.model import DateRange, RunRequest
 from sync.ui import actions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from sync.operations import Operations
     from sync.snapshot import Snapshot
     from sync.ui.reader import Reader
 
-LENGTHS = (7, 30, 90)
+LENGTHS = (1, 7, 30, 90)
+ALL, DEFAULT = "all", "7"
 EARLIEST = date(1970, 1, 1)
-DEFAULT_DAYS = 7
 
 
-def presets(
-    data_range: tuple[date, date] | None, today: date, reader: Reader
-) -> dict[str, DateRange]:
-    """Ranges by label, each ending with the last whole day that the source has."""
-    _ = reader.gettext
+def presets(data_range: tuple[date, date] | None, today: date) -> dict[str, DateRange]:
+    """Ranges that end with the last whole day the source has: 1, 7, 30, 90 days; and all."""
     yesterday = today - timedelta(days=1)
     first, last = data_range or (EARLIEST, yesterday)
     end = max(first, min(last, yesterday))
-    name = _("Yesterday") if end == yesterday else _("Last day")
-    found = {name: DateRange(end, end)}
-    for length in LENGTHS:
-        label = reader.ngettext("{count} day", "{count} days", length).format(count=length)
-        found[label] = DateRange(max(first, end - timedelta(days=length - 1)), end)
-    if data_range:
-        found[_("All data")] = DateRange(first, last)
-    return found
+    found = {
+        str(length): DateRange(max(first, end - timedelta(days=length - 1)), end)
+        for length in LENGTHS
+    }
+    return found | ({ALL: DateRange(first, last)} if data_range else {})
 
 
 def draw(snapshot: Snapshot, operations: Operations, reader: Reader) -> None:
     """The whole form. What was chosen stays chosen, whatever a click came to."""
-    _ = reader.gettext
     actions.prepare_start()
-    today = snapshot.taken_at.astimezone(reader.zone).date()
-    chosen = _days(presets(snapshot.data_range, today, reader), snapshot, today, reader)
+    chosen = _days(snapshot, reader)
     tables = _tables(snapshot, reader)
     allow_shrink = lets_through(snapshot, reader)
-    request = chosen and RunRequest(days=chosen, tables=tables, allow_shrink=allow_shrink)
+    request = None
+    if chosen:
+        request = RunRequest(days=chosen, tables=tables, allow_shrink=allow_shrink)
     _start(request, snapshot, operations, reader)
 
 
@@ -68,15 +59,16 @@ def lets_through(snapshot: Snapshot, reader: Reader) -> bool:
     )
 
 
-def _days(
-    ranges: dict[str, DateRange], snapshot: Snapshot, today: date, reader: Reader
-) -> DateRange | None:
+def _days(snapshot: Snapshot, reader: Reader) -> DateRange | None:
     """The range, None while only its first day is picked."""
     _ = reader.gettext
+    today = snapshot.taken_at.astimezone(reader.zone).date()
+    ranges = presets(snapshot.data_range, today)
     if "days" not in st.session_state:
-        st.session_state["days"] = _pair(list(ranges.values())[1])
+        st.session_state["days"] = _pair(ranges[DEFAULT])
+        st.session_state["preset"] = DEFAULT
     first, last = snapshot.data_range or (today, today)
-    picked = st.date_input(
+    st.date_input(
         _("Days to sync, both included"),
         key="days",
         min_value=min(EARLIEST, first),
@@ -89,16 +81,28 @@ def _days(
         _("Presets"),
         list(ranges),
         key="preset",
+        format_func=lambda name: _label(name, ranges[name], today, reader),
         label_visibility="collapsed",
-        on_change=partial(_take_preset, ranges),
+        on_change=_take_preset,
+        args=(ranges,),
         wrap=True,
     )
-    return DateRange(*picked) if isinstance(picked, tuple) and len(picked) == 2 else None  # noqa: PLR2004
+    picked: tuple[date, ...] = st.session_state["days"]
+    return DateRange(*picked) if len(picked) == 2 else None
+
+
+def _label(name: str, days: DateRange, today: date, reader: Reader) -> str:
+    _ = reader.gettext
+    if name == ALL:
+        return _("All data")
+    if name == "1":
+        return _("Yesterday") if days.end == today - timedelta(days=1) else _("Last day")
+    return reader.ngettext("{count} day", "{count} days", int(name)).format(count=name)
 
 
 def _tables(snapshot: Snapshot, reader: Reader) -> tuple[str, ...]:
     """The tables picked; none picked means all, as in the request."""
-    if len(snapshot.tables) < 2:  # noqa: PLR2004 - with one there is nothing to choose
+    if len(snapshot.tables) < 2:
         return ()
     _ = reader.gettext
     picked = st.multiselect(
@@ -128,7 +132,7 @@ def _start(
     if request is None:
         st.caption(_("Pick the last day, too; for a single day, click it twice."))
     elif snapshot.busy:
-        st.caption(_("One sync at a time: this one can start when the present one has ended."))
+        st.caption(_("One at a time: start when this one has ended."))
     else:
         st.caption(_summary(request, reader))
 
@@ -136,11 +140,11 @@ def _start(
 def _summary(request: RunRequest, reader: Reader) -> str:
     count = len(request.days)
     text = reader.ngettext(
-        "{days}: {count} day is replaced by what the source has.",
-        "{days}: {count} days are replaced by what the source has.",
+        "Replaces {count} day by what the source has.",
+        "Replaces {count} days by what the source has.",
         count,
     )
-    return text.format(days=request.days, count=reader.number(count))
+    return text.format(count=reader.number(count))
 
 
 def _take_preset(ranges: dict[str, DateRange]) -> None:

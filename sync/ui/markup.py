@@ -19,7 +19,7 @@ class Markup(str):
 class Place(Protocol):
     """Where Streamlit shows something: a container, or a place left empty before."""
 
-    def markdown(self, body: str, unsafe_allow_html: bool = False) -> object:  # noqa: FBT001, FBT002 - Streamlit's own
+    def markdown(self, body: str, unsafe_allow_html: bool = False) -> object:
         """Show text, here HTML."""
         ...
 

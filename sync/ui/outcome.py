@@ -1,4 +1,4 @@
-"""The card of a run that did not end well: what happened, what is whole, and the button that mends it."""
+"""A run that did not end well: what happened, what is whole, and what puts it right."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from sync.model import PartitionStatus, PartitionView, RunStatus, RunView
-from sync.ui.elements import bullets, facts, paragraph
-from sync.ui.markup import Markup, tag
+from sync.ui.elements import bullets, day_range, facts, paragraph, stack
+from sync.ui.markup import Markup
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -78,9 +78,8 @@ def outcome(snapshot: Snapshot, reader: Reader) -> Markup:
     """What stands under the heading."""
     run = snapshot.shown
     if run is None:
-        return tag("div")
-    return tag(
-        "div",
+        return stack()
+    return stack(
         facts(_counts(snapshot, run, reader)),
         paragraph(_what_happened(run, reader)),
         bullets(_details(snapshot, reader)),
@@ -95,7 +94,7 @@ def _counts(snapshot: Snapshot, run: RunView, reader: Reader) -> list[tuple[str,
     whole = counts[PartitionStatus.DONE] + counts[PartitionStatus.UNCHANGED]
     failed, held_back = counts[PartitionStatus.FAILED], counts[PartitionStatus.HELD_BACK]
     missing = len(snapshot.partitions) - whole - failed - held_back
-    pairs = [(_("Range"), str(run.days)), (_("Whole"), reader.number(whole))]
+    pairs = [(_("Range"), day_range(run.days)), (_("Whole"), reader.number(whole))]
     pairs += [(_("Failed"), reader.number(failed))] if failed else []
     pairs += [(_("Held back"), reader.number(held_back))] if held_back else []
     pairs += [(_("Not copied yet"), reader.number(missing))] if missing else []
@@ -145,8 +144,11 @@ def _detail(partition: PartitionView, reader: Reader) -> str:
             source=reader.number(partition.rows),
             target=reader.number(partition.target_rows),
         )
-    error = partition.error or ""
-    return f"{partition.table}, {partition.day}: {error[:ERROR_MAX]}{'…' if len(error) > ERROR_MAX else ''}"
+    error = partition.error or reader.status(partition.status)
+    place = f"{partition.table}, {partition.day}: "
+    if partition.table in error and str(partition.day) in error:
+        place = ""
+    return f"{place}{error[:ERROR_MAX]}{'…' if len(error) > ERROR_MAX else ''}"
 
 
 def _what_to_do(run: RunView, reader: Reader) -> str:

@@ -1,4 +1,4 @@
-"""What the browser tabs of one process share: one `Operations`, opened once and closed at its end."""
+"""What the browser tabs of one process share: one `Operations`, opened once, closed at the end."""
 
 from __future__ import annotations
 

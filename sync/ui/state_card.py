@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sync.model import CancelMode, Progress, RunStatus, RunView, Verdict
-from sync.ui.elements import badge, facts, paragraph
+from sync.ui.elements import badge, facts, paragraph, stack
 from sync.ui.markup import Markup, join, tag
 from sync.ui.outcome import Trouble, trouble_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sync.snapshot import Snapshot
     from sync.ui.reader import Reader
 
@@ -20,22 +22,18 @@ def state(snapshot: Snapshot, reader: Reader) -> Markup:
     """The whole card."""
     _ = reader.gettext
     updated = _("Updated {time}").format(time=reader.clock(snapshot.taken_at, seconds=True))
-    head = tag(
-        "div", _badge(snapshot, reader), tag("span", updated, class_="bs-note"), class_="bs-head"
-    )
+    badge_ = badge(*_word(snapshot, reader))
+    head = tag("div", badge_, tag("span", updated, class_="bs-note"), class_="bs-head")
+    lead = paragraph(sentence(snapshot, reader), look="lead")
     run = snapshot.shown
     if run is None:
-        return tag(
-            "div", head, paragraph(sentence(snapshot, reader), look="lead"), class_="bs-state"
-        )
-    return tag(
-        "div",
+        return stack(head, lead, facts(_source(snapshot, reader), size="big"))
+    return stack(
         head,
-        paragraph(sentence(snapshot, reader), look="lead"),
+        lead,
         paragraph(_second_line(snapshot, run, reader), look="note"),
-        _bar(run, reader) if snapshot.busy else None,
+        _bar(run, reader, "" if snapshot.busy else run.status.value),
         facts(_numbers(snapshot, run, reader), size="big"),
-        class_="bs-state",
     )
 
 
@@ -67,7 +65,7 @@ def _busy(snapshot: Snapshot, run: RunView, reader: Reader) -> str:
         return _("Cancelling now: what is being copied is rolled back.")
     if run.cancel is CancelMode.AFTER_GROUP:
         return _("Stopping as soon as what is being copied is whole.")
-    if snapshot.verdict not in {None, Verdict.RUNNING}:
+    if snapshot.verdict and snapshot.verdict is not Verdict.RUNNING:
         return reader.verdict(snapshot.verdict)
     if run.id in reader.own_runs:
         return _("Your sync of {days} is running.").format(days=run.days)
@@ -79,18 +77,14 @@ def _idle(snapshot: Snapshot, reader: Reader) -> str:
     run = snapshot.shown
     if run is None:
         return _("Nothing has been synced yet. Choose the days, then press Start sync.")
-    match trouble_of(run):
-        case None:
-            text = _("Ready. The last sync, {days}, is whole.")
-        case Trouble.HELD_BACK:
-            text = _("Ready. Of the last sync, {days}, some days were held back.")
-        case Trouble.FAILED:
-            text = _("Ready. The last sync, {days}, failed.")
-        case Trouble.CANCELLED:
-            text = _("Ready. The last sync, {days}, was cancelled.")
-        case Trouble.INTERRUPTED:
-            text = _("Ready. The last sync, {days}, was interrupted.")
-    return text.format(days=run.days)
+    texts = {
+        None: _("Ready. The last sync, {days}, is whole."),
+        Trouble.HELD_BACK: _("Ready. Of the last sync, {days}, some days were held back."),
+        Trouble.FAILED: _("Ready. The last sync, {days}, failed."),
+        Trouble.CANCELLED: _("Ready. The last sync, {days}, was cancelled."),
+        Trouble.INTERRUPTED: _("Ready. The last sync, {days}, was interrupted."),
+    }
+    return texts[trouble_of(run)].format(days=run.days)
 
 
 def _word(snapshot: Snapshot, reader: Reader) -> tuple[str, str, str]:
@@ -101,15 +95,11 @@ def _word(snapshot: Snapshot, reader: Reader) -> tuple[str, str, str]:
         return "✓", _("Ready"), "good"
     if run.cancel:
         return "■", _("Stopping"), "warn"
-    if snapshot.verdict not in {None, Verdict.RUNNING}:
+    if snapshot.verdict and snapshot.verdict is not Verdict.RUNNING:
         return "!", reader.status(snapshot.verdict), "warn"
     if run.status is RunStatus.QUEUED or run.id in reader.own_runs:
         return "→", reader.status(run.status), "info"
     return "→", _("Busy"), "warn"
-
-
-def _badge(snapshot: Snapshot, reader: Reader) -> Markup:
-    return badge(*_word(snapshot, reader))
 
 
 def _second_line(snapshot: Snapshot, run: RunView, reader: Reader) -> str:
@@ -124,7 +114,7 @@ def _second_line(snapshot: Snapshot, run: RunView, reader: Reader) -> str:
     return _("Copying {current}").format(current=run.current) + " · " + started
 
 
-def _bar(run: RunView, reader: Reader) -> Markup:
+def _bar(run: RunView, reader: Reader, look: str) -> Markup:
     """Weighted by rows; it has no number before the rows were counted."""
     fraction = run.progress.fraction
     if fraction is None:
@@ -143,7 +133,7 @@ def _bar(run: RunView, reader: Reader) -> Markup:
     bar = tag(
         "div",
         tag("div", class_="fill", style=f"width: {fraction:.2%}"),
-        class_="bs-bar",
+        class_=f"bs-bar {look}",
         role="progressbar",
         aria_label=reader.gettext("Rows copied"),
         aria_valuemin=0,
@@ -153,6 +143,16 @@ def _bar(run: RunView, reader: Reader) -> Markup:
     return join(tag("div", percent, class_="bs-percent"), bar)
 
 
+def _source(snapshot: Snapshot, reader: Reader) -> list[tuple[str, str]]:
+    """What there is to sync, while nothing was."""
+    _ = reader.gettext
+    tables = (_("Tables"), reader.number(len(snapshot.tables)))
+    if snapshot.data_range is None:
+        return [tables]
+    first, last = snapshot.data_range
+    return [(_("First day"), f"{first}"), (_("Last day"), f"{last}"), tables]
+
+
 def _numbers(snapshot: Snapshot, run: RunView, reader: Reader) -> list[tuple[str, str]]:
     _ = reader.gettext
     progress, counted = run.progress, run.progress.fraction is not None
@@ -160,7 +160,7 @@ def _numbers(snapshot: Snapshot, run: RunView, reader: Reader) -> list[tuple[str
     if not snapshot.busy and run.duration_s > 0:
         rows_per_s = progress.rows_done / run.duration_s
     return [
-        (days_label(run, reader), days_done(run) if counted else UNKNOWN),
+        (days_label(run.tables, reader), days_done(run) if counted else UNKNOWN),
         (_("Rows"), reader.compact(progress.rows_done) if counted else UNKNOWN),
         (_("Rows per second"), reader.compact(rows_per_s) if rows_per_s else UNKNOWN),
         (_("Time left"), time_left(progress, reader))
@@ -169,10 +169,10 @@ def _numbers(snapshot: Snapshot, run: RunView, reader: Reader) -> list[tuple[str
     ]
 
 
-def days_label(run: RunView, reader: Reader) -> str:
+def days_label(tables: Sequence[str], reader: Reader) -> str:
     """What is counted: days, or with several tables the days of each."""
     _ = reader.gettext
-    return _("Days") if len(run.tables) == 1 else _("Days × tables")
+    return _("Days done") if len(tables) == 1 else _("Days × tables done")
 
 
 def days_done(run: RunView) -> str:

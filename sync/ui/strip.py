@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 from sync.model import PartitionStatus, PartitionView
-from sync.ui.markup import Markup, join, tag
+from sync.ui.markup import Markup, tag
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,8 +7,6 @@ from contextlib import closing
 from datetime import date
 from pathlib import Path
 
-import pytest
-
 from sync import demo
 
 TODAY = date(2026, 3, 3)
@@ -75,12 +73,18 @@ def test_after_a_long_sleep_only_the_last_days_are_filled_in(tmp_path):
         ("2020-01-01",), ("2026-03-01",), ("2026-03-02",)]  # fmt: skip
 
 
-@pytest.mark.parametrize("orphan", ["demo_source.db.new", "demo_source.db-wal"])
-def test_what_a_killed_process_left_over_does_no_harm(tmp_path, orphan):
-    (tmp_path / orphan).write_bytes(b"half a file")
+def test_what_a_killed_process_left_over_does_no_harm(tmp_path):
+    other = ensure(tmp_path / "other", days=2).source
+    with closing(sqlite3.connect(other, isolation_level=None)) as db:
+        db.execute("DELETE FROM orders")
+        log = other.with_name("demo_source.db-wal").read_bytes()
+
+    (tmp_path / "demo_source.db-wal").write_bytes(log)  # SQLite would replay it
+    (tmp_path / "demo_source.db.new").write_bytes(b"half a file")
     source = ensure(tmp_path, days=2).source
     assert ask(source, "PRAGMA integrity_check") == [("ok",)]
-    assert not (tmp_path / orphan).exists()
+    assert rows(source)["orders"]
+    assert not (tmp_path / "demo_source.db.new").exists()
 
 
 def test_two_processes_at_once_make_one_shop(tmp_path):

@@ -1,0 +1,174 @@
+"""What the command line shows to people: snapshot, history, plan and findings as lines of text."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from typing import TYPE_CHECKING
+
+from sync import wording
+from sync.errors import N_
+from sync.model import Conflict
+from sync.wording import translations
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import tzinfo
+
+    from sync.doctor import Finding
+    from sync.model import Plan, RunView
+    from sync.snapshot import Snapshot
+
+
+HISTORY_TITLES = (
+    N_("Started"),
+    N_("Run"),
+    N_("Status"),
+    N_("Days"),
+    N_("Rows"),
+    N_("Took"),
+    N_("Who"),
+    N_("Error"),
+)
+PLAN_TITLES = (N_("Table"), N_("Day"), N_("Source rows"), N_("Target rows"), N_("State"))
+
+
+def locale_of(environment: Mapping[str, str] = os.environ) -> str:
+    """The language that the terminal's environment asks for."""
+    asked = (environment.get(name) for name in ("LC_ALL", "LC_MESSAGES", "LANG"))
+    return wording.pick_locale(next(filter(None, asked), None), "en")
+
+
+def status_lines(snapshot: Snapshot, locale: str, zone: tzinfo) -> list[str]:
+    """What runs now, or what ran last."""
+    state = wording.status(snapshot.state, locale)
+    if snapshot.run is None or snapshot.verdict is None:
+        return [state, *_last_run(snapshot, locale)]
+    run = snapshot.run
+    conflict = Conflict(holder=run.holder, run_id=run.id, progress=run.progress)
+    return [
+        f"{state}: {run.days}",
+        wording.holder_line(conflict, zone),
+        wording.progress_line(run.progress, locale),
+        wording.verdict(snapshot.verdict, locale),
+        *snapshot.evidence,
+    ]
+
+
+def _last_run(snapshot: Snapshot, locale: str) -> list[str]:
+    last = next((run for run in snapshot.recent if run.status.final), None)
+    if last is None:
+        return [translations(locale).gettext("Nothing has run yet.")]
+    when = wording.ago(last.finished_at or last.beat_at, snapshot.taken_at, locale)
+    return [f"{run_line(last, locale)}, {when}", *([last.error] if last.error else [])]
+
+
+def run_line(run: RunView, locale: str) -> str:
+    """How a run ended, what it did, and how long that took."""
+    return (
+        translations(locale)
+        .gettext("{status}: {days}, {rows} in {time}, run {run_id}")
+        .format(
+            status=wording.status(run.status, locale),
+            days=run.days,
+            rows=wording.rows(run.progress.rows_done, locale),
+            time=wording.duration(run.duration_s, locale),
+            run_id=run.id,
+        )
+    )
+
+
+def history_lines(runs: Iterable[RunView], locale: str, zone: tzinfo) -> list[str]:
+    """A run a line, the newest first."""
+    return columns(
+        [
+            _titles(HISTORY_TITLES, locale),
+            *(
+                [
+                    wording.instant(run.started_at, zone, locale),
+                    run.id,
+                    wording.status(run.status, locale),
+                    str(run.days),
+                    wording.number(run.progress.rows_done, locale),
+                    wording.duration(run.duration_s, locale),
+                    f"{run.holder.user}@{run.holder.host}",
+                    run.error or "",
+                ]
+                for run in runs
+            ),
+        ],
+        right={4},
+    )
+
+
+def plan_lines(plan: Plan, locale: str) -> list[str]:
+    """A partition a line."""
+    return columns(
+        [
+            _titles(PLAN_TITLES, locale),
+            *(
+                [
+                    partition.table,
+                    partition.day.isoformat(),
+                    wording.number(partition.source_rows, locale),
+                    wording.number(partition.target_rows, locale),
+                    wording.status(partition.state, locale),
+                ]
+                for partition in plan.partitions
+            ),
+        ],
+        right={2, 3},
+    )
+
+
+def plan_summary(plan: Plan, locale: str) -> str:
+    """The plan in one line."""
+    totals = plan.totals
+    return (
+        translations(locale)
+        .gettext("{partitions} partitions: {source} in the source, {target} in the target")
+        .format(
+            partitions=wording.number(totals["partitions"], locale),
+            source=wording.rows(totals["source_rows"], locale),
+            target=wording.rows(totals["target_rows"], locale),
+        )
+    )
+
+
+def finding_lines(findings: Iterable[Finding], locale: str) -> list[str]:
+    """What the doctor found, and what to do where it is not well."""
+    gettext = translations(locale).gettext
+    marks = {True: gettext("ok"), False: gettext("wrong"), None: gettext("unsure")}
+    lines = []
+    for finding in findings:
+        lines.append(f"[{marks[finding.ok]}] {finding.name}: {finding.text}")
+        if finding.hint and not finding.ok:
+            lines.append(f"    {finding.hint}")
+    return lines
+
+
+def _titles(titles: Iterable[str], locale: str) -> list[str]:
+    return [translations(locale).gettext(title) for title in titles]
+
+
+def columns(
+    rows: Sequence[Sequence[str]], *, right: frozenset[int] | set[int] = frozenset()
+) -> list[str]:
+    """`rows` with their cells under each other; Chinese signs are two cells wide."""
+    cells = [["".join(c if c.isprintable() else "?" for c in cell) for cell in row] for row in rows]
+    widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
+    return [
+        "  ".join(
+            _padded(cell, widths[n], left=n not in right) for n, cell in enumerate(row)
+        ).rstrip()
+        for row in cells
+    ]
+
+
+def _padded(cell: str, width: int, *, left: bool) -> str:
+    space = " " * (width - _width(cell))
+    return cell + space if left else space + cell
+
+
+def _width(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)

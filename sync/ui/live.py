@@ -1,0 +1,70 @@
+"""What moves while a run goes: places that one polling fragment fills anew.
+
+The fragment draws nothing of its own. When something changes that stands outside of it, a button or
+a card, it runs the whole script again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from sync.ui import actions, state_card
+from sync.ui.markup import Markup, Place, show
+
+if TYPE_CHECKING:
+    from sync.operations import Operations
+    from sync.snapshot import Snapshot
+    from sync.ui.reader import Reader
+
+POLL_BUSY_S, POLL_IDLE_S = 1.0, 5.0
+
+Part = Callable[["Snapshot", "Reader"], Markup]
+
+
+class Live:
+    """The places of one drawing of the page."""
+
+    def __init__(self) -> None:
+        self._parts: list[tuple[Place, Part]] = []
+
+    def leave(self, part: Part) -> None:
+        """Leave a place here, for `part` to fill."""
+        self._parts.append((st.empty(), part))
+
+    def fill(self, snapshot: Snapshot, reader: Reader) -> None:
+        """Draw what moves."""
+        for place, part in self._parts:
+            show(place, part(snapshot, reader))
+        st.set_page_config(page_title=state_card.title(snapshot, reader))
+
+
+def poll(live: Live, snapshot: Snapshot, operations: Operations, reader: Reader) -> None:
+    """Fill the places with `snapshot`, then again and again with newer ones."""
+    drawn, first = _shape(snapshot), [snapshot]
+
+    def refresh() -> None:
+        now = first.pop() if first else operations.snapshot()
+        if _shape(now) != drawn:
+            actions.forget_refusal()
+            st.rerun()
+        live.fill(now, reader)
+
+    st.fragment(refresh, run_every=POLL_BUSY_S if snapshot.busy else POLL_IDLE_S)()
+
+
+def _shape(snapshot: Snapshot) -> tuple[object, ...]:
+    """All that what stands outside the fragment depends on."""
+    run, shown = snapshot.run, snapshot.shown
+    return (
+        snapshot.state,
+        snapshot.problem,
+        snapshot.data_range,
+        snapshot.tables,
+        run and (run.id, run.cancel),
+        shown and (shown.id, shown.status, shown.held_back, shown.failed),
+        bool(snapshot.recent),
+        bool(snapshot.log),
+    )

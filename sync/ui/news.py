@@ -1,0 +1,81 @@
+"""What the reader must know first: an answer to a click, a conflict, a run that ended badly."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from sync.model import Verdict
+from sync.ui import actions, conflict, outcome
+from sync.ui.elements import card, paragraph
+from sync.ui.markup import Markup, show
+
+if TYPE_CHECKING:
+    from sync.errors import BatchSyncError
+    from sync.model import Conflict, RunView
+    from sync.operations import Operations
+    from sync.snapshot import Snapshot
+    from sync.ui.live import Live
+    from sync.ui.reader import Reader
+
+
+def draw(snapshot: Snapshot, operations: Operations, reader: Reader, live: Live) -> None:
+    """The cards that the present state calls for, often none."""
+    if actions.just_started():
+        st.toast(reader.gettext("The run has started."), icon=":material/play_arrow:")
+    refusal = actions.refusal()
+    held = actions.held_by(refusal)
+    if refusal and held is None:
+        error_card(reader.gettext("That did not work"), refusal, reader)
+    now = conflict.present(snapshot, reader)
+    in_the_way = now or held
+    if in_the_way and (held or not in_the_way.yours or in_the_way.verdict is not Verdict.RUNNING):
+        _conflict_card(in_the_way, reader, live, refused=held is not None)
+    elif snapshot.shown and not now:
+        _outcome_card(snapshot, snapshot.shown, operations, reader, live)
+
+
+def error_card(title: str, error: BatchSyncError, reader: Reader, note: str = "") -> None:
+    """An error, in the reader's words."""
+    with card("error", "bad"):
+        st.header(title, anchor=False, icon=":material/error:")
+        show(st, paragraph(reader.sentence(error)))
+        if note:
+            show(st, paragraph(note, look="note"))
+
+
+def _conflict_card(drawn: Conflict, reader: Reader, live: Live, *, refused: bool) -> None:
+    with card("conflict", "amber"):
+        st.header(conflict.heading(drawn, reader), anchor=False, icon=":material/lock:")
+        live.leave(partial(_conflict_details, drawn, refused=refused))
+
+
+def _conflict_details(
+    drawn: Conflict, snapshot: Snapshot, reader: Reader, *, refused: bool
+) -> Markup:
+    now = conflict.present(snapshot, reader) or drawn
+    return conflict.details(now, snapshot, reader, refused=refused)
+
+
+def _outcome_card(
+    snapshot: Snapshot, run: RunView, operations: Operations, reader: Reader, live: Live
+) -> None:
+    trouble = outcome.trouble_of(run)
+    if trouble is None:
+        return
+    with card("outcome", outcome.TONES[trouble]):
+        st.header(outcome.heading(run, snapshot.partitions, reader), anchor=False)
+        live.leave(outcome.outcome)
+        allow_shrink = bool(st.session_state.get(f"allow_shrink_{run.id}"))
+        st.button(
+            reader.gettext("Resume"),
+            key="resume",
+            type="primary",
+            icon=":material/resume:",
+            disabled=trouble is outcome.Trouble.HELD_BACK and not allow_shrink,
+            on_click=actions.resume,
+            args=(operations, run.id),
+            kwargs={"allow_shrink": allow_shrink},
+        )

@@ -1,0 +1,136 @@
+"""Many real processes at one barrier: one of them holds the lease, the others are told who."""
+
+import secrets
+import subprocess
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from itertools import groupby
+from multiprocessing.connection import Connection
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from sync.databases.ledger import Ledger
+from sync.errors import LeaseHeld
+from sync.locking.holder import current_holder
+from sync.locking.lease import TargetLock, take_lease
+from sync.model import Progress, RunId, RunStatus
+from sync.settings import load
+from sync.wiring import database
+from tests.crash.children import Child, context
+from tests.crash.days import FIRST_DAY, Days, make_days, postgres_both, sqlite_both
+from tests.installation import asked
+from tests.servers import Databases, PostgresServer
+
+PROCESSES = 16
+BARRIER_TIMEOUT_S = 60
+# What was written, by whom, when: the database itself keeps the log.
+POSTGRES_LOG = """
+    CREATE TABLE ink (run_id text, step integer);
+    CREATE TABLE log (id bigserial, txid bigint, who text, at timestamptz);
+    CREATE FUNCTION log() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        INSERT INTO log (txid, who, at) VALUES
+        (txid_current(), current_setting('application_name'), clock_timestamp());
+        RETURN NULL; END $$"""
+POSTGRES_TRIGGER = "CREATE TRIGGER log AFTER INSERT OR DELETE ON {table} EXECUTE FUNCTION log()"
+SQLITE_LOG = """
+    CREATE TABLE ink (run_id text, step integer);
+    CREATE TABLE log (id integer PRIMARY KEY AUTOINCREMENT, who text);
+    CREATE TRIGGER log AFTER INSERT ON ink BEGIN INSERT INTO log (who) VALUES (NEW.run_id); END;"""
+
+
+@pytest.fixture
+def postgres_days(postgres: PostgresServer, databases: Databases, tmp_path: Path) -> Iterator[Days]:
+    days = make_days(postgres_both(postgres, databases), tmp_path, 10)
+    days.both.target.execute(POSTGRES_LOG)
+    yield days
+    days.both.source.close()
+    days.both.target.close()
+
+
+@pytest.fixture
+def sqlite_days(tmp_path: Path) -> Iterator[Days]:
+    days = make_days(sqlite_both(tmp_path), tmp_path, 10)
+    yield days
+    days.both.source.close()
+    days.both.target.close()
+
+
+def test_of_16_processes_one_holds_a_postgresql_target_and_15_are_told_its_pid_in_200_rounds(
+    postgres_days: Days,
+) -> None:
+    postgres_days.both.target.execute(POSTGRES_TRIGGER.format(table="ink"))
+    winners = race(postgres_days, rounds=200)
+    log = postgres_days.both.target.execute("SELECT who FROM log ORDER BY at, id")
+    assert [who for who, _ in groupby(log)] == [(f"batch_sync {run}",) for run in winners]
+    assert overlapping_transactions(postgres_days) == []
+
+
+def test_of_16_processes_one_holds_an_sqlite_target_and_15_are_told_its_pid_in_50_rounds(
+    sqlite_days: Days,
+) -> None:
+    sqlite_days.both.target.execute(SQLITE_LOG)
+    winners = race(sqlite_days, rounds=50)
+    log = sqlite_days.both.target.execute("SELECT who FROM log ORDER BY id")
+    assert [who for who, _ in groupby(log)] == [(run,) for run in winners]
+
+
+def race(days: Days, *, rounds: int) -> list[RunId]:
+    """The winner of each round, after a check that all others were told it was he."""
+    asking, answered = context.Barrier(PROCESSES), context.Barrier(PROCESSES)
+    arguments = (days.installation.settings_file, asking, answered, rounds)
+    children = [Child(contend, *arguments) for _ in range(PROCESSES)]
+    told = [child.told() for child in children]
+    winners: list[RunId] = []
+    for answers in zip(*told, strict=True):
+        [(winner, run_id)] = {named for won, named in answers if won}
+        assert Counter(answers) == {
+            (True, (winner, run_id)): 1,
+            (False, (winner, run_id)): PROCESSES - 1,
+        }
+        winners.append(run_id)
+    assert {child.pid for child in children} >= {pid for a in told for _, (pid, _) in a}
+    return winners
+
+
+def contend(
+    pipe: Connection, settings_file: Path, asking: Barrier, answered: Barrier, rounds: int
+) -> None:
+    """In every round ask for the lease; who gets it keeps it until all others have their answer."""
+    settings = load(settings_file)
+    assert settings.target is not None
+    target = database(
+        settings.target.url, role="target", schema=settings.target.schema_name, run=settings.run
+    )
+    lock = TargetLock(target, Ledger(target.schema), state_dir=settings.state_dir, run=settings.run)
+    answers: list[tuple[bool, tuple[int | None, RunId | None]]] = []
+    for _ in range(rounds):
+        run_id, holder = RunId(secrets.token_hex(4)), current_holder(None)
+        facts: dict[str, Any] = {"days": asked(FIRST_DAY).days, "tables": ("orders",)}
+        asking.wait(BARRIER_TIMEOUT_S)
+        try:
+            held = lock.acquire(run_id=run_id, holder=holder, **facts)
+        except LeaseHeld as refusal:
+            conflict = refusal.conflict
+            answers.append((False, (conflict.holder and conflict.holder.pid, conflict.run_id)))
+            answered.wait(BARRIER_TIMEOUT_S)
+            continue
+        lease, _ = take_lease(
+            held, lock=lock, target=target, run_id=run_id, holder=holder, **facts
+        )
+        with target.connect(run_id=run_id) as connection:
+            for step, wait in enumerate((answered.wait, None)):
+                with connection.begin():
+                    ink = text("INSERT INTO ink VALUES (:run_id, :step)")
+                    connection.execute(ink, {"run_id": run_id, "step": step})
+                    lease.fence(connection)
+                if wait:
+                    wait(BARRIER_TIMEOUT_S)
+        answers.append((True, (holder.pid, run_id)))
+        lease.close(RunStatus.SUCCEEDED, why=None, progress=Progress())
+        lease.release()
+    pipe.send(answers)

@@ -1,0 +1,89 @@
+"""What the tests of command line and HTTP sync: SQLite to SQLite, sixty small days."""
+
+import json
+import sqlite3
+import subprocess
+import time
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+from tests.installation import Installation, table
+
+FIRST = date(2025, 10, 1)
+LAST = date(2025, 11, 29)
+ROWS_A_DAY = 20
+
+# Each row that comes costs some milliseconds, so a day a third of a second, and sixty half a minute.
+SLOWLY = """
+CREATE TABLE orders (id INTEGER PRIMARY KEY, day DATE NOT NULL, note TEXT);
+CREATE TABLE n AS WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 64)
+    SELECT n FROM c;
+CREATE TRIGGER slowly BEFORE INSERT ON orders BEGIN
+    SELECT count(*) FROM n AS a, n AS b, n AS c WHERE a.n + b.n + c.n > 0;
+END;
+"""
+
+
+def installation(folder: Path, *, slow: bool = False) -> Installation:
+    """A new one, with a group a day; a run of all days outlasts every test when `slow`."""
+    with sqlite3.connect(folder / "source.db") as source:
+        source.execute("CREATE TABLE orders (id INTEGER PRIMARY KEY, day DATE NOT NULL, note TEXT)")
+        days = (LAST - FIRST).days + 1
+        source.executemany(
+            "INSERT INTO orders (day, note) VALUES (?, ?)",
+            [
+                ((FIRST + timedelta(days=n % days)).isoformat(), f"订单 {n}")
+                for n in range(days * ROWS_A_DAY)
+            ],
+        )
+    source.close()
+    if slow:
+        with sqlite3.connect(folder / "target.db") as target:
+            target.executescript(SLOWLY)
+        target.close()
+    return Installation(
+        folder / "installation",
+        source_url=f"sqlite:///{folder / 'source.db'}",
+        target_url=f"sqlite:///{folder / 'target.db'}",
+        tables=[table("orders", "day")],
+        run={"group_rows": 1, "progress_every_s": 0.05},
+    )
+
+
+def hurry(site: Installation) -> None:
+    """Make a slow installation a fast one."""
+    with sqlite3.connect(site.folder.parent / "target.db", timeout=30) as target:
+        target.execute("DROP TRIGGER slowly")
+    target.close()
+
+
+def target_rows(site: Installation) -> int:
+    """How many rows the target has."""
+    with sqlite3.connect(site.folder.parent / "target.db") as target:
+        (count,) = target.execute("SELECT count(*) FROM orders").fetchone()
+    target.close()
+    return int(count)
+
+
+def child(site: Installation, *arguments: str) -> subprocess.Popen[str]:
+    """`python -m sync …`, as somebody else would start it."""
+    return subprocess.Popen(
+        site.command(*arguments),
+        cwd=site.folder,
+        env=site.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def status_when_copying(site: Installation) -> dict[str, Any]:
+    """What `status --json` says once a run has done its first partition."""
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        status: dict[str, Any] = json.loads(site.cli("status", "--json").stdout)
+        if status["run"] and status["run"]["progress"]["partitions_done"]:
+            return status
+        time.sleep(0.1)
+    raise AssertionError("no run has begun to copy")
