@@ -1,4 +1,4 @@
-"""What can go wrong, as values. An error carries facts; `sync.wording` puts it into a reader's language.
+"""What can go wrong, as values: an error carries facts, `sync.wording` words them.
 
     BatchSyncError
     ├── UsageError            what was asked makes no sense              exit 2
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sync.model import Conflict
 
 
-def N_(text: str) -> str:
+def N_(text: str) -> str:  # noqa: N802 - gettext's own name for "mark, translate later"
     """Mark `text` for translation."""
     return text
 

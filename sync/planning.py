@@ -394,7 +394,7 @@ def _taken(partition: PlannedPartition, request: RunRequest, checkpoint: Checkpo
 def cut_groups(
     plan: Plan, pairs: Sequence[TablePair], *, group_rows: int, allow_shrink: bool
 ) -> list[Group]:
-    """The plan's partitions as commit groups of about `group_rows` rows; held back ones are left out.
+    """The plan's partitions as commit groups of about `group_rows` rows, without those held back.
 
     A group's days are neighbours, so that one range on the date column fetches them all.
     """

@@ -176,7 +176,7 @@ class Runner:
             log.warning("store.unavailable", run=order.lease.run_id, error=str(problem))
         finally:
             order.lease.release()
-        log.info(f"run.{status.value}", run=order.lease.run_id, error=error)
+        log.info("run.ended", run=order.lease.run_id, status=status.value, error=error)
 
     def _work(self) -> None:
         order = self._order

@@ -275,7 +275,7 @@ def split_name(name: str) -> tuple[str | None, str]:
 
 
 def load(path: Path | None = None) -> Settings:
-    """Read the settings of `path`, else of `BATCH_SYNC_CONFIG`, else of `batch_sync.toml` where it exists.
+    """Read `path`, else what `BATCH_SYNC_CONFIG` names, else `batch_sync.toml` where it exists.
 
     Raises SettingsError naming the setting, what was given, what is allowed, and an example.
     """

@@ -1,4 +1,4 @@
-"""The progress store: what every view polls. Details of runs; the truth about rows stands in the target.
+"""The progress store: what every view polls. The truth about rows stands in the target.
 
 SQLite (WAL) in the state directory by default. Instants are seconds since the epoch, days are ISO
 text. That at most one run of a target is running is kept by a unique index, not by asking first.

@@ -146,6 +146,8 @@ class PostgresServer:
             "synchronous_commit": on_or_off,
             "full_page_writes": on_or_off,
             "shared_buffers": "32MB",
+            # A password's hash costs more than all else of a connection.
+            "scram_iterations": "1",
         }
         with (self._root / "data" / "postgresql.conf").open("a") as file:
             file.writelines(f"{name} = {value}\n" for name, value in settings.items())

@@ -1,4 +1,4 @@
-"""What we know of each database engine: connections, dialect facts, day bounds, and the tables we keep in the target.
+"""What we know of each database engine, and the tables we keep in the target.
 
 port.py      what the rest of the package asks of a database
 postgres.py  PostgreSQL          sqlite.py  SQLite

@@ -35,7 +35,7 @@ def after(day: date) -> date:
 
 
 def first_instant(day: date, zone: ZoneInfo) -> datetime:
-    """The first instant of `day` in `zone`, in UTC; for a day without midnight, its first one after the gap.
+    """The first instant of `day` in `zone`, in UTC; after the gap for a day without midnight.
 
     Of a midnight that happens twice the first is taken (`fold` 0). A midnight inside a gap is read
     with the offset before it (PEP 495), which gives the very instant of the change.

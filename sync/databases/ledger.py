@@ -1,4 +1,4 @@
-"""The tables we keep in the target: who may commit, which runs there were, which partitions are whole.
+"""The tables we keep in the target: who may commit, what runs there were, what is whole.
 
 `fence` is the heart: the last statement of each transaction that writes rows. It locks the lease's
 row, so that a takeover, which raises the token, either waits for this commit or makes it fail. A
@@ -49,7 +49,7 @@ NAME = "batch_sync"
 PROTOCOL = 1
 
 
-class database_now(FunctionElement[datetime]):
+class database_now(FunctionElement[datetime]):  # noqa: N801 - reads as the SQL function it is
     """The database's own clock, at this very statement."""
 
     inherit_cache = True
@@ -218,7 +218,7 @@ class Ledger:
         fingerprint: str,
         backend: tuple[int, str] | None,
     ) -> Token:
-        """Take the lease: raise the token above every one there was and write the run's row, in one transaction.
+        """Take the lease: raise the token above every one there was, and write the run's row.
 
         Raises SchemaError when a newer program has left a protocol that this one does not know.
         """

@@ -81,7 +81,7 @@ class TargetLock:
     def acquire(
         self, *, run_id: RunId, holder: Holder, days: DateRange, tables: tuple[str, ...]
     ) -> Held:
-        """Take every lock, or none. Asks again for `start_wait_s` while nobody's name stands at the lock.
+        """Take every lock, or none; ask again for `start_wait_s` while no name stands at it.
 
         Raises LeaseHeld naming the present holder, LockError, ConnectError.
         """
@@ -200,7 +200,7 @@ class Lease:
         self.ledger.fence(connection, token=self.token, run_id=self.run_id)
 
     def beat(self, progress: Progress) -> None:
-        """Tell the target that this run lives. Raises LeaseLost when its session or its row is gone.
+        """Tell the target that this run lives. Raises LeaseLost when session or row is gone.
 
         An SQLite target is beaten by the run's own transactions: they hold its only write lock.
         """

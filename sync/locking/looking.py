@@ -51,7 +51,7 @@ class Looker:
     def look(
         self, holder: Holder, run_id: RunId, *, beat_age_s: float, progress_age_s: float
     ) -> Look:
-        """The verdict on a holder. Locks are probed only when it does not look well: asking costs a connection.
+        """The verdict on a holder. Locks are probed only when it does not look well.
 
         Raises ConnectError, LockError when a lock cannot be asked.
         """

@@ -18,7 +18,7 @@ from sync.model import Verdict
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What was seen of a holder. `locks` counts those it took, `locks_free` how many of them are free.
+    """What was seen of a holder: how many locks it took, and how many of them are free.
 
     Ages are seconds: of the heartbeat by the database's clock (the store's for an SQLite target),
     of the last progress by the run's own words.

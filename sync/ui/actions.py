@@ -1,8 +1,8 @@
 """What a click does: one operation, and what it answered.
 
 These are Streamlit's callbacks: they run before the page is drawn anew, so that it already shows
-what came of them. They draw nothing. A refusal is kept until the next click or until the state
-changes; the form keeps what was typed.
+what came of them. They draw nothing. A refusal is kept until the next click or until another
+run begins or ends; the form keeps what was typed.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def held_by(error: BatchSyncError | None) -> Conflict | None:
 
 
 def forget_refusal() -> None:
-    """The state has changed; what was refused is no longer news."""
+    """What was refused is no longer news."""
     st.session_state.pop("refusal", None)
 
 

@@ -15,6 +15,7 @@ from sync.ui import actions, state_card
 from sync.ui.markup import Markup, Place, show
 
 if TYPE_CHECKING:
+    from sync.model import RunId
     from sync.operations import Operations
     from sync.snapshot import Snapshot
     from sync.ui.reader import Reader
@@ -47,12 +48,17 @@ def poll(live: Live, snapshot: Snapshot, operations: Operations, reader: Reader)
 
     def refresh() -> None:
         now = first.pop() if first else operations.snapshot()
-        if _shape(now) != drawn:
+        if _run_id(now) != _run_id(snapshot):
             actions.forget_refusal()
+        if _shape(now) != drawn:
             st.rerun()
         live.fill(now, reader)
 
     st.fragment(refresh, run_every=POLL_BUSY_S if snapshot.busy else POLL_IDLE_S)()
+
+
+def _run_id(snapshot: Snapshot) -> RunId | None:
+    return snapshot.run.id if snapshot.run else None
 
 
 def _shape(snapshot: Snapshot) -> tuple[object, ...]:

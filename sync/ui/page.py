@@ -6,6 +6,7 @@ so that they answer at once.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ from sync.ui.elements import card
 from sync.ui.live import Live, poll
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sync.errors import BatchSyncError
     from sync.model import RunView
     from sync.operations import Operations
@@ -46,6 +49,13 @@ def draw(operations: Operations) -> None:
         form.draw(snapshot, operations, me)
     _pictures(snapshot, me, live)
     poll(live, snapshot, operations, me)
+
+
+@contextmanager
+def opening() -> Iterator[None]:
+    """A word while the process opens its databases, once; the demo's are made then."""
+    with st.spinner(reader.current(frozenset()).gettext("Opening the databases…")):
+        yield
 
 
 def draw_failure(error: BatchSyncError) -> None:

@@ -5,7 +5,8 @@ from sync.ui import page
 from sync.ui.process import get_operations
 
 try:
-    operations = get_operations()
+    with page.opening():
+        operations = get_operations()
 except BatchSyncError as error:
     page.draw_failure(error)
 else:

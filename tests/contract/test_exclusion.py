@@ -2,7 +2,7 @@
 
 import secrets
 import subprocess
-import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from itertools import groupby
@@ -67,16 +67,48 @@ def test_of_16_processes_one_holds_a_postgresql_target_and_15_are_told_its_pid_i
     winners = race(postgres_days, rounds=200)
     log = postgres_days.both.target.execute("SELECT who FROM log ORDER BY at, id")
     assert [who for who, _ in groupby(log)] == [(f"batch_sync {run}",) for run in winners]
-    assert overlapping_transactions(postgres_days) == []
+    written = postgres_days.both.target.execute("SELECT count(DISTINCT txid), count(*) FROM log")
+    assert written == [(400, 400)]
 
 
-def test_of_16_processes_one_holds_an_sqlite_target_and_15_are_told_its_pid_in_50_rounds(
+def test_of_16_processes_one_holds_an_sqlite_target_and_15_are_told_its_pid_in_200_rounds(
     sqlite_days: Days,
 ) -> None:
     sqlite_days.both.target.execute(SQLITE_LOG)
-    winners = race(sqlite_days, rounds=50)
+    winners = race(sqlite_days, rounds=200)
     log = sqlite_days.both.target.execute("SELECT who FROM log ORDER BY id")
     assert [who for who, _ in groupby(log)] == [(run,) for run in winners]
+
+
+def test_of_16_fresh_command_lines_one_syncs_and_15_name_it_and_exit_3(
+    postgres_days: Days, postgres: PostgresServer, databases: Databases
+) -> None:
+    days = postgres_days
+    days.installation.run(FIRST_DAY, days.last_day)
+    days.both.target.execute(POSTGRES_TRIGGER.format(table="orders"))
+    days.write(2)
+    blocker = postgres.connect(databases.target)
+    blocker.cursor().execute("LOCK TABLE orders IN SHARE MODE")  # who got in, waits
+    command = days.installation.command("run", FIRST_DAY, days.last_day)
+    processes = [
+        subprocess.Popen(
+            command, env=days.installation.environment, stderr=subprocess.PIPE, text=True
+        )
+        for _ in range(PROCESSES)
+    ]
+    while len(left := [process for process in processes if process.poll() is None]) > 1:
+        time.sleep(0.05)
+    [winner] = left
+    blocker.rollback()
+    blocker.close()
+    answers = {process: process.communicate()[1] for process in processes}
+    assert Counter(process.returncode for process in processes) == {0: 1, 3: PROCESSES - 1}
+    assert winner.returncode == 0
+    told = [answers[process].splitlines()[0] for process in processes if process is not winner]
+    assert all(f"PID {winner.pid} " in line for line in told), told
+    source, target = days.rows()
+    assert source == target
+    assert len(days.both.target.execute("SELECT DISTINCT who FROM log")) == 1
 
 
 def race(days: Days, *, rounds: int) -> list[RunId]:
@@ -119,9 +151,7 @@ def contend(
             answers.append((False, (conflict.holder and conflict.holder.pid, conflict.run_id)))
             answered.wait(BARRIER_TIMEOUT_S)
             continue
-        lease, _ = take_lease(
-            held, lock=lock, target=target, run_id=run_id, holder=holder, **facts
-        )
+        lease, _ = take_lease(held, lock=lock, target=target, run_id=run_id, holder=holder, **facts)
         with target.connect(run_id=run_id) as connection:
             for step, wait in enumerate((answered.wait, None)):
                 with connection.begin():

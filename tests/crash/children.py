@@ -14,7 +14,7 @@ from sync.settings import load
 from sync.wiring import open_operations
 from tests.installation import asked
 
-TOLD_TIMEOUT_S = 30
+TOLD_TIMEOUT_S = 100
 # The fork server has one thread, whatever threads the test process has.
 context = multiprocessing.get_context("forkserver")
 context.set_forkserver_preload(["pytest", "sync.wiring", "sync.cli", "tests.installation"])

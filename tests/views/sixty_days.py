@@ -14,7 +14,7 @@ FIRST = date(2025, 10, 1)
 LAST = date(2025, 11, 29)
 ROWS_A_DAY = 20
 
-# Each row that comes costs some milliseconds, so a day a third of a second, and sixty half a minute.
+# Each row that comes costs milliseconds, so a day a third of a second, and sixty half a minute.
 SLOWLY = """
 CREATE TABLE orders (id INTEGER PRIMARY KEY, day DATE NOT NULL, note TEXT);
 CREATE TABLE n AS WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 64)
