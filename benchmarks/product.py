@@ -60,9 +60,9 @@ def environment(settings: Path) -> dict[str, str]:
 def run_product(first: date, last: date) -> float:
     """Run the range in this process, with the settings that the environment names; the seconds."""
     # Here, so that the parent, which compares with psql, works without the product's imports.
-    from sync.model import DateRange, RunRequest, RunStatus  # noqa: PLC0415
-    from sync.settings import load  # noqa: PLC0415
-    from sync.wiring import open_operations  # noqa: PLC0415
+    from sync.model import DateRange, RunRequest, RunStatus
+    from sync.settings import load
+    from sync.wiring import open_operations
 
     operations = open_operations(load())
     request = RunRequest(days=DateRange(start=first, end=last))

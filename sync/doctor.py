@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from sync.store import Store
 
 OTHERS_MAY_WRITE = 0o022
+KEYLESS = "Without a key a row that moved stands twice until both of its days are synced."
+MAY_CREATE = text(
+    "SELECT has_schema_privilege(oid, 'CREATE') FROM pg_namespace WHERE nspname = :schema"
+)
 LACKING = text("""
     SELECT privilege FROM unnest(ARRAY['SELECT', 'INSERT', 'DELETE']) AS privilege
     WHERE NOT has_table_privilege(to_regclass(:name), privilege)""")
@@ -149,20 +153,14 @@ class Doctor:
     def _create_rights(self, connection: Connection, target: PostgresDatabase) -> Iterator[Finding]:
         schema = target.schema or ""
         ledger = self._looker.ledger
-        may = bool(
-            connection.scalar(
-                text(
-                    "SELECT has_schema_privilege(oid, 'CREATE') FROM pg_namespace WHERE nspname = :schema"
-                ),
-                {"schema": schema},
-            )
-        )
+        may = bool(connection.scalar(MAY_CREATE, {"schema": schema}))
         known = ledger.exists(connection)
         grant = f"GRANT USAGE, CREATE ON SCHEMA {quoted(schema)} TO CURRENT_USER;"
+        can, ours = "can" if may else "cannot", "stand there" if known else "do not stand there yet"
         yield Finding(
             name="rights",
             ok=may or known,
-            text=f"Tables {'can' if may else 'cannot'} be made in schema {schema}; ours {'stand' if known else 'do not stand yet'}.",
+            text=f"Tables {can} be made in schema {schema}; ours {ours}.",
             hint="" if may or known else " ".join((grant, *ledger.statements(connection))),
         )
 
@@ -172,11 +170,9 @@ class Doctor:
             yield Finding(name="lock", ok=True, text="The lock is free: a sync can start.")
             return
         who = conflict.holder
-        yield Finding(
-            name="lock",
-            ok=True,
-            text=f"The lock is held by {who.user}@{who.host} PID {who.pid} since {who.since:%Y-%m-%d %H:%M:%S} UTC.",
-        )
+        since = f"{who.since:%Y-%m-%d %H:%M:%S} UTC"
+        held = f"The lock is held by {who.user}@{who.host} PID {who.pid} since {since}."
+        yield Finding(name="lock", ok=True, text=held)
 
 
 def _guarded(name: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
@@ -194,15 +190,10 @@ def _failed(name: str, error: BaseException) -> Finding:
 
 def _table_finding(pair: TablePair) -> Finding:
     there = "stands in the target" if pair.exists else "will be made in the target"
+    date_column = f"{pair.date_column.name} ({pair.date_column.type})"
     key = ", ".join(pair.key) or "none"
-    return Finding(
-        name="table " + pair.name,
-        ok=True,
-        text=f"{pair.name} {there}; date column {pair.date_column.name} ({pair.date_column.type}), key {key}.",
-        hint=""
-        if pair.key
-        else "Without a key a row that moves to another day stands twice until both days are synced.",
-    )
+    text = f"{pair.name} {there}; date column {date_column}, key {key}."
+    return Finding(name="table " + pair.name, ok=True, text=text, hint="" if pair.key else KEYLESS)
 
 
 def _table_rights(connection: Connection, target: PostgresDatabase, name: str) -> Iterator[Finding]:

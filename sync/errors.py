@@ -13,6 +13,8 @@
     ├── LeaseHeld             another run holds the lease                exit 3
     ├── LeaseLost             this run's lease is gone; nothing more is written  exit 6
     ├── Cancelled             somebody asked this run to stop            exit 6
+    ├── SourceLost            the source's snapshot is gone              exit 1
+    ├── CommitUnknown         whether a commit came true is not known    exit 1
     └── CopyError             partitions could not be copied             exit 1
 
 `template` is the English sentence and the key of its translation; `hint` says how to mend it.
@@ -194,3 +196,21 @@ class CopyError(BatchSyncError):
     code = "copy_failed"
     template = N_("{table} on {days} could not be copied: {reason}")
     hint = N_("{advice}")
+
+
+class SourceLost(BatchSyncError):
+    """The source's snapshot is gone with its connection: counts no longer agree with rows."""
+
+    exit_code = 1
+    code = "source_lost"
+    template = N_("The connection to the source was lost, and its snapshot with it.")
+    hint = N_("Resume the run.")
+
+
+class CommitUnknown(BatchSyncError):
+    """Whether a COMMIT came true could not be found out in time; the run must not go on."""
+
+    exit_code = 1
+    code = "commit_unknown"
+    template = N_("The target did not say whether the last days were committed.")
+    hint = N_("Resume the run: what is whole is left as it is.")

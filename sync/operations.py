@@ -269,7 +269,8 @@ class Operations:
 
         None: nothing to resume. Raises as `start`, UnknownRun.
         """
-        self._parts.snapshots.present()  # a dead holder's run is closed first, so that it can be resumed
+        # A dead holder's run is closed first, so that it can be resumed.
+        self._parts.snapshots.present()
         run = self.run(run_id) if run_id else self._resumable()
         if run is None or run.status is RunStatus.SUCCEEDED:
             return None

@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from sync.databases import days as bounds
+from sync.databases.failures import DRIVER_ERRORS, reason
 from sync.databases.shape import Column, Table
 from sync.errors import N_, SchemaError, UnknownTable
 from sync.model import DateRange, Only, Plan, PlannedPartition, PlanState
@@ -128,7 +129,8 @@ def pair_tables(
         raise SchemaError(
             N_("The source {address} has no table {table}."),
             hint=N_(
-                "Names are exact and case-sensitive; a dot separates schema and table unless quoted."
+                "Names are exact and case-sensitive; a dot separates schema and table"
+                " unless quoted."
             ),
             address=source.address,
             table=settings.name,
@@ -143,6 +145,7 @@ def pair_tables(
     made = here or _table_to_make(there, settings, columns, key, target)
     target_date = _date_column(made, settings.date_column, target)
     _refuse_other_class(settings, date_column, target_date)
+    _refuse_bad_where(there, settings, reading)
     _refuse_missing_columns(made, columns, target)
     definition = {
         "source": source.identity(reading),
@@ -274,16 +277,31 @@ def _refuse_other_class(settings: TableSettings, there: Column, here: Column) ->
     if there.date_class is not here.date_class:
         raise SchemaError(
             N_(
-                "Date column {column} of {table} is {source_type} in the source but {target_type} in the target."
+                "Date column {column} of {table} is {source_type} in the source"
+                " but {target_type} in the target."
             ),
             hint=N_(
-                "Both must be of one class: DATE, TIMESTAMP or TIMESTAMPTZ. Change the target's column."
+                "Both must be DATE, TIMESTAMP or TIMESTAMPTZ alike. Change the target's column."
             ),
             column=settings.date_column,
             table=settings.name,
             source_type=there.type,
             target_type=here.type,
         )
+
+
+def _refuse_bad_where(there: Table, settings: TableSettings, reading: Connection) -> None:
+    if settings.where is None:
+        return
+    try:
+        reading.exec_driver_sql(f"SELECT 1 FROM {there.sql} WHERE ({settings.where}) LIMIT 0")
+    except DRIVER_ERRORS as error:
+        raise SchemaError(
+            N_("The source does not understand the where of {table}: {reason}"),
+            hint=N_("Write a condition on columns of the source, such as: amount > 0"),
+            table=settings.name,
+            reason=reason(error),
+        ) from None
 
 
 def _refuse_missing_columns(table: Table, columns: tuple[str, ...], target: Database) -> None:

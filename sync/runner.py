@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from sync.copying.group import CommitUnknown, LostSource, replace_group
+from sync.copying.group import replace_group
 from sync.databases.failures import DRIVER_ERRORS, Failure, failure, reason
 from sync.errors import (
     N_,
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 SAMPLE_EVERY_S = 1.0
+ENDS = {Cancelled: RunStatus.CANCELLED, LeaseLost: RunStatus.INTERRUPTED}
 HOPELESS = {Failure.NO_ROOM, Failure.RIGHTS}  # would fail every other group too
 ADVICE = {
     Failure.TRANSIENT: N_(
@@ -134,33 +135,23 @@ class Runner:
     def _outcome(self) -> tuple[RunStatus, str | None]:
         try:
             self._work()
-        except Cancelled as error:
-            return RunStatus.CANCELLED, str(self._halt or error)
-        except LeaseLost as error:
-            return RunStatus.INTERRUPTED, str(error)
         except BatchSyncError as error:
-            return RunStatus.FAILED, str(error)
-        except CommitUnknown:
-            return (
-                RunStatus.FAILED,
-                "The target did not say whether the last group was committed. Resume the run.",
-            )
-        except LostSource:
-            return (
-                RunStatus.FAILED,
-                "The connection to the source was lost, and its snapshot with it. Resume the run.",
-            )
+            return ENDS.get(type(error), RunStatus.FAILED), str(self._halt or error)
+        except DRIVER_ERRORS as error:
+            return RunStatus.FAILED, f"A database failed before rows were copied: {reason(error)}"
         except Exception as error:
             log.exception("run.crashed", run=self._order.lease.run_id)
             return RunStatus.FAILED, f"{type(error).__name__}: {reason(error)}"
+        return self._verdict()
+
+    def _verdict(self) -> tuple[RunStatus, str | None]:
+        """How a run ended that walked through its whole plan."""
         failed, held = (
             self._tracker.count(s) for s in (PartitionStatus.FAILED, PartitionStatus.HELD_BACK)
         )
         if failed or held:
-            held_text = (
-                f"{held} partitions were held back: their source has far fewer rows than the target.",
-            ) * bool(held)
-            return RunStatus.FAILED, sentences([*self._errors, *held_text])
+            told = f"{held} partitions were held back: the target has far more rows there."
+            return RunStatus.FAILED, sentences([*self._errors, *([told] if held else [])])
         return RunStatus.SUCCEEDED, None
 
     def _finish(self, status: RunStatus, error: str | None) -> None:
@@ -273,7 +264,7 @@ class Runner:
             self._walk(mover)
         except BatchSyncError as error:
             self._stop_now(error)
-        except (CommitUnknown, LostSource, *DRIVER_ERRORS) as error:
+        except DRIVER_ERRORS as error:
             self._stop_now(CopyError(N_("{reason}"), hint="", reason=reason(error)))
 
     def _walk(self, mover: Mover) -> None:

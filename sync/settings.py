@@ -312,9 +312,7 @@ def _refuse_unknown_variables() -> None:
                     sorted(PREFIX + field.upper() for field in Settings.model_fields)
                 )
                 raise SettingsError(
-                    N_(
-                        "The environment variable {setting} means no setting; allowed are {allowed}."
-                    ),
+                    N_("Environment variable {setting} means no setting; allowed are {allowed}."),
                     hint=N_("Two underscores stand between levels: {example}"),
                     setting=name,
                     allowed=allowed,

@@ -130,7 +130,8 @@ def _refuse_crossing(
     if source.kind != target.kind:
         raise SettingsError(
             N_(
-                "Rows go from PostgreSQL to PostgreSQL or from SQLite to SQLite, not from {source} to {target}."
+                "Rows go from PostgreSQL to PostgreSQL or from SQLite to SQLite,"
+                " not from {source} to {target}."
             ),
             hint=N_("Choose a source and a target of one kind."),
             source=source.kind,

@@ -125,7 +125,8 @@ class AttachMover:
         columns, key = ", ".join(map(quoted, pair.columns)), ", ".join(map(quoted, pair.key))
         writer.exec_driver_sql(f"DROP TABLE IF EXISTS {TEMPORARY}")
         writer.exec_driver_sql(
-            f"CREATE TEMPORARY TABLE batch_sync_moved AS SELECT {columns} FROM {_target(group)} LIMIT 0"
+            f"CREATE TEMPORARY TABLE batch_sync_moved AS"
+            f" SELECT {columns} FROM {_target(group)} LIMIT 0"
         )
         rows = self._fill(group, into=TEMPORARY)
         moved = f"FROM {_target(group)} WHERE ({key}) IN (SELECT {key} FROM {TEMPORARY})"

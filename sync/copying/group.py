@@ -44,7 +44,7 @@ class Mover(Protocol):
     def load(self, group: Group) -> Mapping[date, int]:
         """Write the group's rows.
 
-        The rows of each day. Raises LostSource, Cancelled, CopyError, DBAPIError.
+        The rows of each day. Raises SourceLost, Cancelled, CopyError, DBAPIError.
         """
         ...
 
@@ -91,14 +91,6 @@ class Way(Protocol):
     def close(self) -> None:
         """Let go of what `read` opened."""
         ...
-
-
-class LostSource(Exception):
-    """The source's snapshot is gone with its connection; counts no longer agree with rows."""
-
-
-class CommitUnknown(Exception):
-    """Whether a COMMIT came true could not be found out in time; the run must not go on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Any
 import psycopg2
 from sqlalchemy import text
 
-from sync.copying.group import CommitUnknown, LostSource, expect_rows
+from sync.copying.group import expect_rows
 from sync.copying.stop import end_statements
 from sync.databases.failures import DRIVER_ERRORS, Failure, failure
 from sync.databases.shape import quoted
-from sync.errors import Cancelled
+from sync.errors import Cancelled, CommitUnknown, SourceLost
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -203,8 +203,9 @@ class StreamMover:
         connection.exec_driver_sql(f"ANALYZE pg_temp.{TEMPORARY}")
         same_key = " AND ".join(f"t.{quoted(name)} = m.{quoted(name)}" for name in pair.key)
         gone = connection.exec_driver_sql(
-            f"WITH gone AS (DELETE FROM {pair.target.sql} t USING pg_temp.{TEMPORARY} m WHERE {same_key}"
-            f" RETURNING t.{quoted(pair.target_date.name)} AS at) SELECT DISTINCT at FROM gone WHERE at IS NOT NULL"
+            f"WITH gone AS (DELETE FROM {pair.target.sql} t USING pg_temp.{TEMPORARY} m"
+            f" WHERE {same_key} RETURNING t.{quoted(pair.target_date.name)} AS at)"
+            " SELECT DISTINCT at FROM gone WHERE at IS NOT NULL"
         )
         elsewhere = sorted({self._day(row.at) for row in gone})
         connection.exec_driver_sql(
@@ -249,7 +250,7 @@ class StreamMover:
         while (pipe := self._wanted.get()) is not None:
             try:
                 self._read(pipe)
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - handed to the writer, whatever it is
                 pipe.finish(self._cause(error))
             else:
                 pipe.finish(None)
@@ -264,7 +265,7 @@ class StreamMover:
         if lost and self._reader is not None:
             self._reader.invalidate()
             self._reader = None
-        return LostSource() if lost and self._snapshot else error
+        return SourceLost() if lost and self._snapshot else error
 
     def _read(self, pipe: Pipe) -> None:
         group, pair = pipe.group, pipe.group.pair
@@ -279,7 +280,8 @@ class StreamMover:
             f" AND ({pair.where})" if pair.where else ""
         )
         columns = ", ".join(map(quoted, pair.columns))
-        sql = f"COPY (SELECT {columns} FROM {pair.source.sql} WHERE {condition}) TO STDOUT {_format(group)}"
+        query = f"SELECT {columns} FROM {pair.source.sql} WHERE {condition}"
+        sql = f"COPY ({query}) TO STDOUT {_format(group)}"
         driver = _driver(connection)
         # psycopg2 calls `write` once a row: a C method, which passes whole blocks on.
         lines = io.BufferedWriter(pipe, BLOCK)

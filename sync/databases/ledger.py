@@ -37,7 +37,7 @@ from sqlalchemy.schema import CreateTable
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator
 
-from sync.errors import LeaseLost, SchemaError
+from sync.errors import N_, LeaseLost, SchemaError
 from sync.model import DateRange, Holder, Only, Progress, RunId, RunStatus, RunView, Token
 
 if TYPE_CHECKING:
@@ -263,8 +263,10 @@ class Ledger:
         protocol = connection.scalar(select(self.lease.c.protocol).where(self.lease.c.name == NAME))
         if protocol is not None and protocol > PROTOCOL:
             raise SchemaError(
-                "A newer Batch Sync (protocol {theirs}) has used this target; this one knows protocol {ours}.",
-                hint="Update this program.",
+                N_(
+                    "A newer Batch Sync (protocol {theirs}) has used this target; this knows {ours}."
+                ),
+                hint=N_("Update this program."),
                 theirs=protocol,
                 ours=PROTOCOL,
             )
@@ -347,7 +349,7 @@ class Ledger:
         )
         if open_only:
             wanted = wanted.where(self.run.c.released_at.is_(None))
-        return [_ledger_run(row._mapping) for row in connection.execute(wanted)]
+        return [_ledger_run(row) for row in connection.execute(wanted).mappings()]
 
     def checkpoints(
         self, connection: Connection, *, tables: Iterable[str], days: DateRange

@@ -53,7 +53,8 @@ FIRST_USER_OID = 16_384  # FirstNormalObjectId: below it, types are the same on 
 TABLE_OF = text("""
     SELECT c.oid, n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relname = :name AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
-      AND (n.nspname = :schema OR (CAST(:schema AS text) IS NULL AND pg_table_is_visible(c.oid)))""")
+      AND (n.nspname = :schema
+           OR (CAST(:schema AS text) IS NULL AND pg_table_is_visible(c.oid)))""")
 COLUMNS_OF = text("""
     SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attgenerated <> '',
            t.typtype = 'b' AND t.oid < :user_oid AND t.typname NOT LIKE 'reg%',
@@ -113,7 +114,8 @@ class PostgresDatabase:
                 wanted = self._session_settings(run_id)
                 cursor.execute(
                     "SELECT set_config(known.name, wanted.value, false) FROM pg_settings known"
-                    " JOIN unnest(%s, %s) AS wanted(name, value) ON lower(known.name) = lower(wanted.name)",
+                    " JOIN unnest(%s, %s) AS wanted(name, value)"
+                    " ON lower(known.name) = lower(wanted.name)",
                     (list(wanted), list(wanted.values())),
                 )
             driver.commit()
@@ -197,7 +199,8 @@ class PostgresDatabase:
         # one.
         steps = ", ".join(self.literal(bounds.bound(day, kind, zone), kind) for day in every)
         counted = connection.exec_driver_sql(
-            f"SELECT width_bucket({name}, ARRAY[{steps}]), count(*) FROM {table.sql} WHERE {condition} GROUP BY 1"
+            f"SELECT width_bucket({name}, ARRAY[{steps}]), count(*) FROM {table.sql}"
+            f" WHERE {condition} GROUP BY 1"
         )
         return {every[row[0] - 1]: row[1] for row in counted}
 

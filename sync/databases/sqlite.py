@@ -180,7 +180,8 @@ class SqliteDatabase:
         if kind is not DateClass.TIMESTAMPTZ:
             return f"{name} >= '{_day(low)}' AND {name} < '{_day(high)}'"
         return (
-            f"{name} >= '{_day(low - timedelta(days=1))}' AND {name} < '{_day(high + timedelta(days=2))}'"
+            f"{name} >= '{_day(low - timedelta(days=1))}'"
+            f" AND {name} < '{_day(high + timedelta(days=2))}'"
             f" AND datetime({name}) >= datetime('{low}') AND datetime({name}) < datetime('{high}')"
         )
 

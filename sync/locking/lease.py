@@ -256,7 +256,8 @@ class Lease:
 
 
 ROWS_IN_FLIGHT = text("""
-    SELECT COALESCE(sum(p.tuples_processed), 0) FROM pg_stat_progress_copy p JOIN pg_stat_activity a USING (pid)
+    SELECT COALESCE(sum(p.tuples_processed), 0)
+    FROM pg_stat_progress_copy p JOIN pg_stat_activity a USING (pid)
     WHERE a.application_name = :name AND p.command = 'COPY FROM'""")
 
 
@@ -347,7 +348,9 @@ def evidence_text(holder: Holder, *, verdict: Verdict, backends: int = 0) -> str
     """Why a run was closed as interrupted, in one English sentence."""
     who = f"process {holder.pid} on {holder.host}"
     if verdict is Verdict.LOST:
-        return f"Its lease was lost: the lock was free while {backends} database sessions of {who} still lived."
+        return (
+            f"Its lease was lost: the lock was free, but {backends} sessions of {who} still lived."
+        )
     if process_state(holder) is ProcessState.GONE:
         return f"Its holder died: {who} is gone and the lock was free."
     return f"Its holder let go without saying goodbye: the lock of {who} was free."

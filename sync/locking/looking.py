@@ -72,7 +72,7 @@ class Looker:
         return Look(told, _sentences(seen, holder))
 
     def _probe(self, run_id: RunId, holder: Holder) -> tuple[int, int, int]:
-        """How many locks a run took, how many of them it no longer has, and how many backends it has."""
+        """How many locks a run took, how many it no longer has, and how many backends it has."""
         if not isinstance(self._target, PostgresDatabase):
             return 1, int(not _holds_file(self._lock.path(None), run_id)), 0
         with self._target.session() as session:
@@ -167,5 +167,5 @@ def _sentences(seen: Evidence, holder: Holder) -> tuple[str, ...]:
     return (
         f"Process {holder.pid} on {holder.host} {process}.",
         lock,
-        f"Last heartbeat {seen.beat_age_s:.0f} s ago, last progress {seen.progress_age_s:.0f} s ago.",
+        f"Last heartbeat {seen.beat_age_s:.0f} s ago, progress {seen.progress_age_s:.0f} s ago.",
     )

@@ -50,9 +50,9 @@ def notices(snapshot: Snapshot, reader: Reader) -> None:
     _ = reader.gettext
     if snapshot.demo:
         text = _("This is the demo: two SQLite files with sample data. Nothing else is touched.")
-        show(st, tag("p", text, class_="bs-notice"))
+        show(tag("p", text, class_="bs-notice"))
     if snapshot.problem:
-        show(st, tag("p", snapshot.problem, class_="bs-notice warn", role="alert"))
+        show(tag("p", snapshot.problem, class_="bs-notice warn", role="alert"))
 
 
 def _switch_language() -> None:

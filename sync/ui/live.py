@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from sync.ui import actions, state_card
-from sync.ui.markup import Markup, Place, show
+from sync.ui.markup import Markup, show
 
 if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
+
     from sync.model import RunId
     from sync.operations import Operations
     from sync.snapshot import Snapshot
@@ -29,7 +31,7 @@ class Live:
     """The places of one drawing of the page."""
 
     def __init__(self) -> None:
-        self._parts: list[tuple[Place, Part]] = []
+        self._parts: list[tuple[DeltaGenerator, Part]] = []
 
     def leave(self, part: Part) -> None:
         """Leave a place here, for `part` to fill."""
@@ -38,7 +40,7 @@ class Live:
     def fill(self, snapshot: Snapshot, reader: Reader) -> None:
         """Draw what moves."""
         for place, part in self._parts:
-            show(place, part(snapshot, reader))
+            show(part(snapshot, reader), place)
         st.set_page_config(page_title=state_card.title(snapshot, reader))
 
 

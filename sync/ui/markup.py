@@ -7,21 +7,18 @@ tooltip stays open, a bar glides, and a live region is the same element when its
 from __future__ import annotations
 
 from html import escape
-from typing import Protocol
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
 
 
 class Markup(str):
     """HTML that is shown as it stands; made by `tag` and `join` only."""
 
     __slots__ = ()
-
-
-class Place(Protocol):
-    """Where Streamlit shows something: a container, or a place left empty before."""
-
-    def markdown(self, body: str, unsafe_allow_html: bool = False) -> object:
-        """Show text, here HTML."""
-        ...
 
 
 def tag(name: str, /, *children: str | None, **attributes: str | float | None) -> Markup:
@@ -45,9 +42,9 @@ def join(*parts: str | None) -> Markup:
     )
 
 
-def show(place: Place, markup: Markup) -> None:
-    """Put `markup` into `place`, in the stead of what stands there."""
-    place.markdown(markup, unsafe_allow_html=True)
+def show(markup: Markup, place: DeltaGenerator | None = None) -> None:
+    """Show it here, or in `place` in the stead of what stands there."""
+    (place or st).markdown(markup, unsafe_allow_html=True)
 
 
 def _escaped(text: str) -> str:

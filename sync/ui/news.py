@@ -41,9 +41,9 @@ def error_card(title: str, error: BatchSyncError, reader: Reader, note: str = ""
     """An error, in the reader's words."""
     with card("error", "bad"):
         st.header(title, anchor=False, icon=":material/error:")
-        show(st, paragraph(reader.sentence(error)))
+        show(paragraph(reader.sentence(error)))
         if note:
-            show(st, paragraph(note, look="note"))
+            show(paragraph(note, look="note"))
 
 
 def _conflict_card(drawn: Conflict, reader: Reader, live: Live, *, refused: bool) -> None:

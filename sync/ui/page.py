@@ -100,7 +100,7 @@ def _pictures(snapshot: Snapshot, me: Reader, live: Live) -> None:
     """Chart, strip, recent runs and log, once there is a run to show."""
     _ = me.gettext
     parts = (
-        ("chart", _("Rows per second"), chart.throughput, snapshot.shown),
+        ("chart", _("Rows per second"), chart.throughput, snapshot.busy or snapshot.samples),
         ("strip", _("Days of this run"), strip.days, snapshot.shown),
         ("recent", _("Recent runs"), recent.recent_runs, snapshot.recent),
         ("log", _("Log"), recent.log, snapshot.log),

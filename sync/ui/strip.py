@@ -72,7 +72,7 @@ def days(snapshot: Snapshot, reader: Reader) -> Markup:
         by_day[partition.day].append(partition)
     if not by_day:
         text = reader.gettext("The days stand here as soon as their rows are counted.")
-        return tag("div", tag("p", text, class_="bs-text note"))
+        return tag("div", tag("p", text, class_="bs-text note"), class_="bs-strip")
     cells = [Cell(day, tuple(by_day[day])) for day in sorted(by_day)]
     counts = Counter(cell.look for cell in cells)
     months = groupby(cells, key=lambda cell: f"{cell.day:%Y-%m}")

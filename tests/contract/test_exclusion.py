@@ -71,11 +71,11 @@ def test_of_16_processes_one_holds_a_postgresql_target_and_15_are_told_its_pid_i
     assert written == [(400, 400)]
 
 
-def test_of_16_processes_one_holds_an_sqlite_target_and_15_are_told_its_pid_in_200_rounds(
+def test_of_16_processes_one_holds_an_sqlite_target_and_15_are_told_its_pid_in_100_rounds(
     sqlite_days: Days,
 ) -> None:
     sqlite_days.both.target.execute(SQLITE_LOG)
-    winners = race(sqlite_days, rounds=200)
+    winners = race(sqlite_days, rounds=100)
     log = sqlite_days.both.target.execute("SELECT who FROM log ORDER BY id")
     assert [who for who, _ in groupby(log)] == [(run,) for run in winners]
 

@@ -21,6 +21,7 @@ from sync.settings import Settings, load
 from tests.installation import Installation
 from tests.views.sixty_days import (
     ROWS_A_DAY,
+    between_groups,
     child,
     hurry,
     installation,
@@ -289,7 +290,7 @@ class TestCommandsThatEndByThemselves:
 
 class TestWhileAnotherRunGoes:
     def test_the_second_is_refused_with_3_and_told_who_how_far_and_what_to_do(
-        self, running: subprocess.Popen[str], slow_site: Installation, sync: Command
+        self, running: subprocess.Popen[str], sync: Command
     ) -> None:
         said = sync("run", "2025-10-01", "2025-10-01")
         assert (said.code, said.out) == (3, "")
@@ -310,7 +311,19 @@ class TestWhileAnotherRunGoes:
         assert conflict.json["active_task_id"] == run_id
         assert conflict.json["holder"]["pid"] == running.pid
         assert sync("resume", run_id).code == 3
-        assert slow_site.cli("plan", "2025-10-01", "2025-10-02").returncode == 0
+
+    @pytest.mark.usefixtures("running")
+    @pytest.mark.parametrize("command", ["history", "check", "plan 2025-10-01 2025-10-02"])
+    def test_reading_commands_do_not_wait_for_it(self, sync: Command, command: str) -> None:
+        began = time.monotonic()
+        assert sync(*command.split()).code == 0
+        assert time.monotonic() - began < 5
+
+    @pytest.mark.usefixtures("running")
+    def test_resume_does_not_wait_for_it_either(self, sync: Command) -> None:
+        began = time.monotonic()
+        assert sync("resume").code == 3
+        assert time.monotonic() - began < 5
 
     def test_status_tells_of_it_and_watch_goes_on_until_it_has_ended(
         self, running: subprocess.Popen[str], slow_site: Installation, sync: Command
@@ -376,9 +389,7 @@ class TestWhileAnotherRunGoes:
     def test_a_run_whose_lease_is_taken_away_exits_6(
         self, running: subprocess.Popen[str], slow_site: Installation
     ) -> None:
-        with sqlite3.connect(slow_site.folder.parent / "target.db", timeout=30) as target:
-            target.execute("UPDATE batch_sync_lease SET token = token + 1")
-        target.close()
+        between_groups(slow_site, "UPDATE batch_sync_lease SET token = token + 1")
         _, err = running.communicate(timeout=60)
         assert running.returncode == 6
         assert "Interrupted" in err
