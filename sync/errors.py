@@ -28,6 +28,8 @@ from typing import TYPE_CHECKING, ClassVar
 if TYPE_CHECKING:
     from sync.model import Conflict
 
+ENDS = (".", "!", "?", "。", "！", "？")  # what a sentence ends with
+
 
 def N_(text: str) -> str:  # noqa: N802 - gettext's own name for "mark, translate later"
     """Mark `text` for translation."""
@@ -61,7 +63,11 @@ class BatchSyncError(Exception):
         return self.hint.format(**self.facts)
 
     def __str__(self) -> str:
-        return f"{self.sentence} {self.advice}".rstrip()
+        if not self.hint:
+            return self.sentence
+        # A reason in a database's own words ends without a full stop.
+        stop = "" if self.sentence.endswith(ENDS) else "."
+        return f"{self.sentence}{stop} {self.advice}"
 
 
 class UsageError(BatchSyncError):

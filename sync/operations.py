@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import date
 
+    from sqlalchemy import Connection
+
     from sync.clock import Clock
     from sync.copying.group import Way
     from sync.databases.postgres import PostgresDatabase
@@ -122,12 +124,14 @@ class Operations:
             held = parts.lock.acquire(run_id=run_id, holder=holder, days=request.days, tables=names)
         except LeaseHeld as refusal:
             raise LeaseHeld(self._enriched(refusal.conflict, user)) from None
+        way = parts.way(run_id)
         try:
-            pairs = self._pairs(request)
+            pairs = self._pairs(request, reading=way.read(), writing=way.write())
             lease, closed = self._take(
-                held, run_id=run_id, holder=holder, request=request, names=names
+                held, way, run_id=run_id, holder=holder, request=request, names=names
             )
         except BaseException:
+            way.close()
             held.release()
             raise
         try:
@@ -137,7 +141,7 @@ class Operations:
                 pairs=pairs,
                 among=among,
                 lease=lease,
-                way=parts.way(run_id),
+                way=way,
                 source=parts.source,
                 target=parts.target,
                 store=parts.store,
@@ -147,30 +151,35 @@ class Operations:
             )
             parts.engine.start(run_id, Runner(order))
         except BaseException as error:
+            way.close()
             lease.close(RunStatus.FAILED, why=str(error), progress=Progress())
             lease.release()
             raise
         return run_id
 
-    def _pairs(self, request: RunRequest) -> Sequence[TablePair]:
-        """Every table of a request, looked at on both sides. Raises ConnectError, SchemaError."""
+    def _pairs(
+        self, request: RunRequest, *, reading: Connection, writing: Connection
+    ) -> Sequence[TablePair]:
+        """Every table of a request, looked at on both sides. Raises SchemaError."""
         parts = self._parts
-        with parts.source.connect() as reading, parts.target.connect() as writing:
-            return [
-                pair_tables(
-                    table,
-                    source=parts.source,
-                    target=parts.target,
-                    reading=reading,
-                    writing=writing,
-                    zone=parts.settings.zone,
-                )
-                for table in chosen_tables(parts.settings.tables, request.tables)
-            ]
+        pairs = [
+            pair_tables(
+                table,
+                source=parts.source,
+                target=parts.target,
+                reading=reading,
+                writing=writing,
+                zone=parts.settings.zone,
+            )
+            for table in chosen_tables(parts.settings.tables, request.tables)
+        ]
+        writing.rollback()
+        return pairs
 
     def _take(
         self,
         held: Held,
+        way: Way,
         *,
         run_id: RunId,
         holder: Holder,
@@ -181,6 +190,7 @@ class Operations:
         try:
             return take_lease(
                 held,
+                way.write(),
                 lock=parts.lock,
                 target=parts.target,
                 run_id=run_id,
@@ -330,8 +340,8 @@ class Operations:
         """What a run would do, partition by partition. Raises as `start` but never LeaseHeld."""
         parts = self._parts
         _refuse_backwards(request)
-        pairs = self._pairs(request)
         with parts.source.connect() as reading, parts.target.connect() as writing:
+            pairs = self._pairs(request, reading=reading, writing=writing)
             plan = plan_range(
                 pairs,
                 request,

@@ -13,13 +13,15 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 
 from sync.copying.group import replace_group
+from sync.copying.stop import end_statements_of
 from sync.databases.failures import DRIVER_ERRORS, Failure, failure, reason
 from sync.errors import (
     N_,
@@ -35,7 +37,7 @@ from sync.planning import cut_groups, plan_range
 from sync.tracking import Tracker, sentences
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import date
     from zoneinfo import ZoneInfo
 
@@ -98,6 +100,8 @@ class Runner:
         self._todo: deque[Group] = deque()
         self._guard = threading.Lock()
         self._movers: list[Mover] = []
+        self._planning: tuple[Connection, ...] = ()
+        self._planned = threading.Event()
         self._cancel: CancelMode | None = None
         self._halt: BatchSyncError | None = None
         self._errors: list[str] = []
@@ -113,9 +117,11 @@ class Runner:
     def _stop_now(self, why: BatchSyncError) -> None:
         with self._guard:
             self._halt = self._halt or why
-            movers = list(self._movers)
-        for mover in movers:
-            threading.Thread(target=mover.interrupt, name="interrupt", daemon=True).start()
+            ways_out = [mover.interrupt for mover in self._movers]
+            if self._planning:
+                ways_out.append(partial(end_statements_of, self._planning, self._planned))
+        for interrupt in ways_out:
+            threading.Thread(target=interrupt, name="interrupt", daemon=True).start()
 
     def run(self) -> RunStatus:
         """Do the work, write the end into target and store, free the lease; never raises."""
@@ -136,8 +142,11 @@ class Runner:
         try:
             self._work()
         except BatchSyncError as error:
-            return ENDS.get(type(error), RunStatus.FAILED), str(self._halt or error)
+            why = self._halt or error
+            return ENDS.get(type(why), RunStatus.FAILED), str(why)
         except DRIVER_ERRORS as error:
+            if self._halt:
+                return ENDS.get(type(self._halt), RunStatus.FAILED), str(self._halt)
             return RunStatus.FAILED, f"A database failed before rows were copied: {reason(error)}"
         except Exception as error:
             log.exception("run.crashed", run=self._order.lease.run_id)
@@ -157,10 +166,10 @@ class Runner:
     def _finish(self, status: RunStatus, error: str | None) -> None:
         order = self._order
         self._tracker.note(f"run.{status.value}", error or "Done.")
-        order.lease.close(status, why=error, progress=self._tracker.progress())
         # The store's row ends before the lock is free: a running row with a free lock means a dead
         # holder.
         try:
+            order.lease.close(status, why=error, progress=self._tracker.progress())
             order.store.tick(order.lease.run_id, self._tracker.tick())
             order.store.finish(order.lease.run_id, status, error=error, at=order.clock.now())
         except StoreError as problem:
@@ -193,7 +202,8 @@ class Runner:
 
     def _plan(self, reading: Connection) -> Plan:
         order = self._order
-        with order.target.connect(run_id=order.lease.run_id) as writing:
+        writing = order.way.write()
+        with self._stoppable(reading, writing):
             plan = plan_range(
                 order.pairs,
                 order.request,
@@ -216,6 +226,20 @@ class Runner:
             "run.planned", f"{len(plan.partitions)} partitions, {plan.totals['source_rows']} rows."
         )
         return plan
+
+    @contextmanager
+    def _stoppable(self, *connections: Connection) -> Iterator[None]:
+        """While the plan is made on these connections, a stop ends what they do."""
+        with self._guard:
+            self._planning = connections
+        if self._halt:
+            raise self._halt
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._planning = ()
+            self._planned.set()
 
     def _make_tables(self, writing: Connection) -> None:
         order = self._order
@@ -269,7 +293,8 @@ class Runner:
 
     def _walk(self, mover: Mover) -> None:
         """Copy groups until there are none or the run is to stop; one is read ahead of its turn."""
-        ahead = self._next()
+        if (ahead := self._next()) is not None:
+            mover.prefetch(ahead)
         while group := ahead:
             if self._halt:
                 raise self._halt
@@ -355,6 +380,11 @@ class Runner:
                     order.lease.beat(self._tracker.progress())
             except LeaseLost as error:
                 self._stop_now(error)
+                return
+            except Exception as error:
+                # Who cannot tell whether he still holds the lease does not.
+                log.exception("run.crashed", run=order.lease.run_id)
+                self._stop_now(LeaseLost(reason=reason(error)))
                 return
 
     def _report(self) -> None:

@@ -8,6 +8,7 @@ target the demo databases are used.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
@@ -30,6 +31,7 @@ from pydantic_settings import (
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
+from pydantic_settings import SettingsError as UnreadableVariable
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 FILE_NAME = "batch_sync.toml"
 PREFIX = "BATCH_SYNC_"
 NOT_SETTINGS = {"CONFIG", "DEBUG"}
+NAME = r'"(?:[^"]|"")+"|[^".]+'  # quoted, or without dots and quotes
 EXAMPLES = {
     "timezone": 'timezone = "Europe/Berlin"',
     "source.url": '[source] url = "postgresql+psycopg2://reader@db1/sales"',
@@ -183,6 +186,7 @@ def _secret(name: str, file: str) -> str:
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(
             N_("The file that {setting} names cannot be read: {reason}"),
+            hint=N_("It must be a text file that holds the value alone."),
             setting=name.upper(),
             reason=str(error),
         ) from None
@@ -252,26 +256,17 @@ class Settings(BaseSettings):
 def split_name(name: str) -> tuple[str | None, str]:
     """Schema and table in `name`: a dot separates them unless quoted (`sales."my.table"`).
 
-    Raises ValueError when quotes do not match or there are more than two parts.
+    Raises ValueError for any other text.
     """
-    parts: list[str] = []
-    rest = name
-    while rest:
-        if rest.startswith('"'):
-            end = rest.find('"', 1)
-            while end != -1 and rest[end + 1 : end + 2] == '"':
-                end = rest.find('"', end + 2)
-            if end == -1:
-                raise ValueError(f"a quote is not closed in {name!r}")
-            part, rest = rest[1:end].replace('""', '"'), rest[end + 1 :]
-        else:
-            part, dot, after = rest.partition(".")
-            rest = dot + after
-        parts.append(part)
-        rest = rest.removeprefix(".")
-    if not parts or len(parts) > 2 or not all(parts):
+    found = re.fullmatch(rf"(?:({NAME})\.)?({NAME})", name)
+    if found is None:
         raise ValueError(f"{name!r} is not table or schema.table")
-    return (parts[0], parts[1]) if len(parts) == 2 else (None, parts[0])
+    schema, table = found.groups()
+    return (_unquoted(schema) if schema else None), _unquoted(table)
+
+
+def _unquoted(part: str) -> str:
+    return part[1:-1].replace('""', '"') if part.startswith('"') else part
 
 
 def load(path: Path | None = None) -> Settings:
@@ -285,6 +280,13 @@ def load(path: Path | None = None) -> Settings:
     _refuse_unknown_variables()
     try:
         return _with_absolute_paths(Settings(**values), base=file.resolve().parent)
+    except UnreadableVariable as error:
+        raise SettingsError(
+            N_("An environment variable cannot be read: {reason}"),
+            hint=N_("Lists are written as JSON: {example}"),
+            reason=str(error),
+            example='BATCH_SYNC_TABLES=[{"name": "orders", "date_column": "day"}]',
+        ) from None
     except ValidationError as error:
         raise _worded(error) from None
 

@@ -72,7 +72,7 @@ class Snapshot:
 
 
 class Kept(Generic[T]):
-    """A value asked for at most every `max_age_s` seconds, by one thread; others use the old one."""
+    """A value asked for at most every `max_age_s` seconds, by one thread at a time."""
 
     def __init__(self, ask: Callable[[], T], clock: Clock, *, max_age_s: float, default: T) -> None:
         self._ask = ask

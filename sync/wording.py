@@ -20,7 +20,7 @@ from babel.messages.pofile import read_po
 from babel.numbers import format_decimal
 from babel.support import NullTranslations, Translations
 
-from sync.errors import N_, LeaseHeld
+from sync.errors import ENDS, N_, LeaseHeld
 from sync.model import Conflict, Progress, Verdict
 from sync.shapes import holder_json, progress_json, range_json
 
@@ -143,7 +143,9 @@ def sentence(error: BatchSyncError, locale: str) -> str:
         return what
     # In a hint, {role} is the name of a section of the settings.
     hint = gettext(error.hint).format_map(_facts(error, "advice", gettext))
-    return gettext("{sentence} {hint}").format(sentence=what, hint=hint)
+    # A reason in a database's own words ends without a full stop.
+    both = gettext("{sentence} {hint}") if what.endswith(ENDS) else gettext("{sentence}. {hint}")
+    return both.format(sentence=what, hint=hint)
 
 
 def _facts(

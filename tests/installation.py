@@ -1,4 +1,4 @@
-"""An installation under test: two databases, a settings file for them, and everything that opens it."""
+"""An installation under test: two databases, their settings file, and everything that opens it."""
 
 import io
 import json
@@ -29,7 +29,7 @@ COPY_ESCAPES = {ord("\\"): "\\\\", ord("\t"): "\\t", ord("\n"): "\\n", ord("\r")
 
 
 class Side(Protocol):
-    """One database as a test sees it: statements on a connection of the test's own, each committed."""
+    """One database as a test sees it: statements on a connection of its own, each committed."""
 
     url: str
 
@@ -218,7 +218,7 @@ class Installation:
 
 
 class Interposed:
-    """A way of a run that lets a test do something when the plan stands and nothing is copied yet."""
+    """A way that lets a test do something when the plan stands and nothing is copied yet."""
 
     def __init__(self, way: Way, between: Callable[[], object]) -> None:
         self._way = way

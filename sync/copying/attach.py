@@ -54,6 +54,10 @@ class AttachWay:
         """The connection to count on: the run's snapshot, unless the settings want none."""
         return self._mover.open(snapshot=self._snapshot)
 
+    def write(self) -> Connection:
+        """The target's connection, the source attached to it."""
+        return self._mover.writer()
+
     def mover(self) -> Mover:
         """The one mover."""
         return self._mover
@@ -81,11 +85,11 @@ class AttachMover:
 
         With `snapshot`, inside a read transaction that lasts as long as the run.
         """
-        driver = _driver(self.writer())
-        self._reader = self._source.connect()
-        self._frozen = snapshot
-        if snapshot:
-            self._version = self._freeze(driver, self._reader)
+        if self._reader is None:
+            self._reader = self._source.connect()
+            self._frozen = snapshot
+            if snapshot:
+                self._version = self._freeze(_driver(self.writer()), self._reader)
         return self._reader
 
     def _freeze(self, driver: sqlite3.Connection, reader: Connection) -> int:

@@ -84,6 +84,10 @@ class Way(Protocol):
         """The connection to count on, inside the run's snapshot. Raises ConnectError."""
         ...
 
+    def write(self) -> Connection:
+        """The target's connection to plan on. Raises ConnectError."""
+        ...
+
     def mover(self) -> Mover:
         """One mover; at most `parallel_max` are asked for."""
         ...

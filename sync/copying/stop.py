@@ -1,15 +1,16 @@
-"""How a PostgreSQL statement under way is made to end, whatever its state.
+"""How a statement under way is made to end, whatever its state.
 
-A polite cancel does nothing to a COPY that waits for its client, and `close()` from another thread
-blocks until the query ends. So: cancel, and when that does not help within a deadline, shut the
-socket down, which wakes the thread that waits on it; the server ends a session whose client is
-gone.
+SQLite is told so and ends. In PostgreSQL a polite cancel does nothing to a COPY that waits for its
+client, and `close()` from another thread blocks until the query ends. So: cancel, and when that
+does not help within a deadline, shut the socket down, which wakes the thread that waits on it; the
+server ends a session whose client is gone.
 """
 
 from __future__ import annotations
 
 import os
 import socket
+import sqlite3
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,22 @@ import psycopg2
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from sqlalchemy import Connection
+
 CANCEL_DEADLINE_S = 2.0
+
+
+def end_statements_of(connections: Iterable[Connection], done: threading.Event) -> None:
+    """As `end_statements`, on connections to either engine."""
+    drivers = [
+        connection.connection.driver_connection
+        for connection in connections
+        if not connection.closed and not connection.invalidated
+    ]
+    for driver in drivers:
+        if isinstance(driver, sqlite3.Connection):
+            driver.interrupt()
+    end_statements([d for d in drivers if not isinstance(d, sqlite3.Connection)], done)
 
 
 def end_statements(drivers: Iterable[Any], done: threading.Event) -> None:

@@ -22,7 +22,7 @@ import psycopg2
 from sqlalchemy import text
 
 from sync.copying.group import expect_rows
-from sync.copying.stop import end_statements
+from sync.copying.stop import end_statements_of
 from sync.databases.failures import DRIVER_ERRORS, Failure, failure
 from sync.databases.shape import quoted
 from sync.errors import Cancelled, CommitUnknown, SourceLost
@@ -86,6 +86,11 @@ class Pipe(io.RawIOBase):
                     raise self.error
                 return block
 
+    @property
+    def dropped(self) -> bool:
+        """Whether nobody waits for it any more."""
+        return self._dropped.is_set()
+
     def drop(self) -> None:
         """Make both sides stop waiting: what is still to come is thrown away."""
         self._dropped.set()
@@ -115,29 +120,42 @@ class StreamWay:
         self._snapshot = snapshot
         self._exported: str | None = None
         self._reader: Connection | None = None
+        self._writer: Connection | None = None
 
     def read(self) -> Connection:
         """The connection to count on; it holds the snapshot open until the run's end."""
-        self._reader = self._source.connect(run_id=self._run_id)
-        if self._snapshot:
-            self._exported = self._reader.scalar(text("SELECT pg_export_snapshot()"))
+        if self._reader is None:
+            self._reader = self._source.connect(run_id=self._run_id)
+            if self._snapshot:
+                self._exported = self._reader.scalar(text("SELECT pg_export_snapshot()"))
         return self._reader
 
+    def write(self) -> Connection:
+        """The target's connection to plan on."""
+        if self._writer is None:
+            self._writer = self._target.connect(run_id=self._run_id)
+        return self._writer
+
     def mover(self) -> Mover:
-        """A mover with connections of its own."""
-        return StreamMover(
+        """A mover with connections of its own; the first one goes on with those of the plan."""
+        mover = StreamMover(
             self._source,
             self._target,
             run_id=self._run_id,
             zone=self._zone,
             snapshot=self._exported,
+            reader=self._reader,
+            writer=self._writer,
         )
+        self._reader = self._writer = None
+        return mover
 
     def close(self) -> None:
-        """Let the snapshot go."""
-        if self._reader is not None:
-            with suppress(*DRIVER_ERRORS):
-                self._reader.close()
+        """Let go of what no mover has."""
+        for connection in (self._reader, self._writer):
+            if connection is not None:
+                with suppress(*DRIVER_ERRORS):
+                    connection.close()
 
 
 class StreamMover:
@@ -151,15 +169,17 @@ class StreamMover:
         run_id: RunId,
         zone: ZoneInfo,
         snapshot: str | None,
+        reader: Connection | None,
+        writer: Connection | None,
     ) -> None:
         self._source = source
         self._target = target
         self._run_id = run_id
         self._zone = zone
         self._snapshot = snapshot
-        self._writer: Connection | None = None
-        self._writer_pid = 0
-        self._reader: Connection | None = None
+        self._writer = writer
+        self._writer_pid = _driver(writer).info.backend_pid if writer is not None else 0
+        self._reader = reader
         self._ahead: list[Pipe] = []
         self._wanted: queue.SimpleQueue[Pipe | None] = queue.SimpleQueue()
         self._idle = threading.Event()
@@ -242,12 +262,17 @@ class StreamMover:
 
     def _take(self, group: Group) -> Pipe:
         if not self._ahead or self._ahead[0].group is not group:
+            # Read in the order in which they are taken; what follows keeps its place.
+            later = [pipe.group for pipe in self._ahead]
             self._drop_ahead()
-            self.prefetch(group)
+            for wanted in (group, *later):
+                self.prefetch(wanted)
         return self._ahead.pop(0)
 
     def _read_all(self) -> None:
         while (pipe := self._wanted.get()) is not None:
+            if pipe.dropped:
+                continue
             try:
                 self._read(pipe)
             except BaseException as error:  # noqa: BLE001 - handed to the writer, whatever it is
@@ -339,12 +364,8 @@ class StreamMover:
         """Make whatever is under way end at once."""
         self._stopped = True
         self._drop_ahead()
-        open_ = [
-            c
-            for c in (self._writer, self._reader)
-            if c is not None and not c.closed and not c.invalidated
-        ]
-        end_statements([_driver(c) for c in open_], self._idle)
+        connections = [c for c in (self._writer, self._reader) if c is not None]
+        end_statements_of(connections, self._idle)
 
     def close(self) -> None:
         """Let go of both connections."""

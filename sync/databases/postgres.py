@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # unchanged.
 EXACT_TEXT = {
     "TimeZone": "UTC",
-    "DateStyle": "ISO, YMD",
+    "DateStyle": "ISO",
     "IntervalStyle": "postgres",
     "extra_float_digits": "3",
     "client_encoding": "UTF8",
@@ -50,6 +50,7 @@ LIBPQ = {
 IDLE_IN_TRANSACTION_MS = 600_000
 FIRST_USER_OID = 16_384  # FirstNormalObjectId: below it, types are the same on every server
 
+SET_NAME = text("SELECT set_config('application_name', :name, false)")
 TABLE_OF = text("""
     SELECT c.oid, n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relname = :name AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
@@ -87,9 +88,16 @@ class PostgresDatabase:
         self.address = (
             f"{url.host or 'localhost'}:{url.port or 5432}/{url.database or url.username or ''}"
         )
-        self._run = run
+        settings = EXACT_TEXT | SOON_DEAD
+        settings["lock_timeout"] = str(int(run.lock_timeout_s * 1000))
+        # The source's snapshot idles in its transaction as long as the run goes.
+        idle_ms = 0 if role == "source" else IDLE_IN_TRANSACTION_MS
+        settings["idle_in_transaction_session_timeout"] = str(idle_ms)
+        options = " ".join(f"-c {name}={value}" for name, value in settings.items())
         self._engine = create_engine(
-            url, poolclass=NullPool, connect_args=LIBPQ | {"connect_timeout": run.connect_timeout_s}
+            url,
+            poolclass=NullPool,
+            connect_args=LIBPQ | {"connect_timeout": run.connect_timeout_s, "options": options},
         )
 
     def connect(self, *, run_id: RunId | None = None) -> Connection:
@@ -104,38 +112,15 @@ class PostgresDatabase:
         return self._open(run_id, {"isolation_level": "AUTOCOMMIT"})
 
     def _open(self, run_id: RunId | None, options: dict[str, Any]) -> Connection:
-        # SQL of our own making carries no parameters, and a % in it (a `where`) must stay as it is.
-        options |= {"no_parameters": True}
         try:
             connection = self._engine.connect()
-            driver: Any = connection.connection.driver_connection
-            with driver.cursor() as cursor:
-                # One round trip, and a setting that this server's version lacks is passed over.
-                wanted = self._session_settings(run_id)
-                cursor.execute(
-                    "SELECT set_config(known.name, wanted.value, false) FROM pg_settings known"
-                    " JOIN unnest(%s, %s) AS wanted(name, value)"
-                    " ON lower(known.name) = lower(wanted.name)",
-                    (list(wanted), list(wanted.values())),
-                )
-            driver.commit()
-            return connection.execution_options(**options)
+            name = f"batch_sync {run_id}" if run_id else "batch_sync"
+            connection.execute(SET_NAME, {"name": name})
+            connection.commit()
+            # SQL of our own making carries no parameters; a % in it (a `where`) must stay as it is.
+            return connection.execution_options(no_parameters=True, **options)
         except DRIVER_ERRORS as error:
             raise ConnectError(role=self.role, address=self.address, reason=reason(error)) from None
-
-    def _session_settings(self, run_id: RunId | None) -> dict[str, str]:
-        return (
-            EXACT_TEXT
-            | SOON_DEAD
-            | {
-                "application_name": f"batch_sync {run_id}" if run_id else "batch_sync",
-                "lock_timeout": str(int(self._run.lock_timeout_s * 1000)),
-                # The source's snapshot idles in its transaction as long as the run goes.
-                "idle_in_transaction_session_timeout": "0"
-                if self.role == "source"
-                else str(IDLE_IN_TRANSACTION_MS),
-            }
-        )
 
     def identity(self, connection: Connection) -> str:
         """Cluster, database and schema as the server names them."""

@@ -24,6 +24,8 @@ from sync.locking.holder import ProcessState, process_state
 from sync.model import Conflict, DateRange, Holder, Progress, RunId, RunStatus, Token, Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sqlalchemy import Connection
 
     from sync.databases.ledger import Ledger, LedgerRun
@@ -210,6 +212,9 @@ class Lease:
             return
         try:
             with self._held.session_guard:
+                if session.invalidated:
+                    # SQLAlchemy would open a new one, which has no lock.
+                    raise LeaseLost(reason="the lock's session ended")
                 self.ledger.beat(session, token=self.token, run_id=self.run_id, progress=progress)
         except DBAPIError as error:
             raise LeaseLost(reason=f"the lock's session ended: {reason(error)}") from None
@@ -220,9 +225,9 @@ class Lease:
         0 where that cannot be seen.
         """
         session = self._held.session
-        if session is None:
-            return 0
         with self._held.session_guard, suppress(DBAPIError):
+            if session is None or session.invalidated:
+                return 0
             return int(
                 session.scalar(ROWS_IN_FLIGHT, {"name": sessions.application_name(self.run_id)})
                 or 0
@@ -242,13 +247,18 @@ class Lease:
             "reason": why,
             "progress": progress,
         }
-        with suppress(*DRIVER_ERRORS, ConnectError), self._held.session_guard:
-            if self._held.session is not None:
-                self.ledger.close(self._held.session, **facts)
-            else:
-                with self._target.connect() as connection, connection.begin():
-                    self.ledger.close(connection, **facts)
+        with suppress(*DRIVER_ERRORS, ConnectError):
+            self._write_end(facts)
         self._held.file.forget()
+
+    def _write_end(self, facts: Mapping[str, Any]) -> None:
+        session = self._held.session
+        with self._held.session_guard, suppress(DBAPIError):
+            if session is not None and not session.invalidated:
+                self.ledger.close(session, **facts)
+                return
+        with self._target.connect(run_id=self.run_id) as connection, connection.begin():
+            self.ledger.close(connection, **facts)
 
     def release(self) -> None:
         """Free the locks."""
@@ -263,6 +273,7 @@ ROWS_IN_FLIGHT = text("""
 
 def take_lease(
     held: Held,
+    connection: Connection,
     *,
     lock: TargetLock,
     target: PostgresDatabase | SqliteDatabase,
@@ -277,21 +288,20 @@ def take_lease(
     Raises RightsError, SchemaError; the locks stay held, the caller lets go of them.
     """
     ledger = lock.ledger
-    with target.connect(run_id=run_id) as connection:
-        _ensure_ledger(connection, ledger, target)
-        with connection.begin():
-            former = ledger.runs(connection, limit=100, open_only=True)
-        facts: dict[str, Any] = {"run_id": run_id, "holder": holder, "days": days, "tables": tables}
-        try:
-            token = _raise_token(connection, lock, held, facts)
-        except DBAPIError as error:
-            if failure(error) is not Failure.TRANSIENT or held.session is None:
-                raise
-            # A writer stands between its fence and its commit, perhaps for ever: end it first.
-            for run in former:
-                sessions.end_backends(held.session, run.run_id, timeout_s=BACKENDS_GONE_S)
-            token = _raise_token(connection, lock, held, facts)
-        closed = [_close_former(connection, ledger, held, run, by=holder) for run in former]
+    _ensure_ledger(connection, ledger, target)
+    with connection.begin():
+        former = ledger.runs(connection, limit=100, open_only=True)
+    facts: dict[str, Any] = {"run_id": run_id, "holder": holder, "days": days, "tables": tables}
+    try:
+        token = _raise_token(connection, lock, held, facts)
+    except DBAPIError as error:
+        if failure(error) is not Failure.TRANSIENT or held.session is None:
+            raise
+        # A writer stands between its fence and its commit, perhaps for ever: end it first.
+        for run in former:
+            sessions.end_backends(held.session, run.run_id, timeout_s=BACKENDS_GONE_S)
+        token = _raise_token(connection, lock, held, facts)
+    closed = [_close_former(connection, ledger, held, run, by=holder) for run in former]
     return Lease(held=held, ledger=ledger, target=target, run_id=run_id, token=token), closed
 
 

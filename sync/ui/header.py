@@ -22,7 +22,6 @@ def head(reader: Reader) -> None:
         with st.container(width="content", gap=None):
             st.title(_("Batch Sync"), anchor=False)
             show(
-                st,
                 paragraph(
                     _("Bring the rows of some days from the source to the target"), look="note"
                 ),

@@ -35,9 +35,10 @@ def draw(operations: Operations) -> None:
     snapshot = operations.snapshot()
     me = reader.current(actions.own_runs())
     _begin(state_card.title(snapshot, me), me)
-    header.notices(snapshot, me)
     live = Live()
+    # First, so that nothing that comes and goes before it makes it another element.
     live.leave(state_card.spoken)
+    header.notices(snapshot, me)
     news.draw(snapshot, operations, me, live)
     left, right = st.columns([3, 2], gap="small")
     with left, card("state", stretch=True):

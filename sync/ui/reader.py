@@ -90,10 +90,6 @@ class Reader:
         """How long ago `then` was."""
         return wording.ago(then, now, self.locale)
 
-    def instant(self, moment: datetime) -> str:
-        """Date and time."""
-        return wording.instant(moment, self.zone, self.locale)
-
     def moment(self, moment: datetime) -> str:
         """Day and time of day, short, for tables."""
         return moment.astimezone(self.zone).strftime("%m-%d %H:%M")

@@ -5,6 +5,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
+from datetime import date
 from itertools import groupby
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier
@@ -18,12 +19,11 @@ from sync.databases.ledger import Ledger
 from sync.errors import LeaseHeld
 from sync.locking.holder import current_holder
 from sync.locking.lease import TargetLock, take_lease
-from sync.model import Progress, RunId, RunStatus
+from sync.model import DateRange, Progress, RunId, RunStatus
 from sync.settings import load
 from sync.wiring import database
 from tests.crash.children import Child, context
-from tests.crash.days import FIRST_DAY, Days, make_days, postgres_both, sqlite_both
-from tests.installation import asked
+from tests.crash.days import FIRST_DAY, Days, days_in_postgres, days_in_sqlite
 from tests.servers import Databases, PostgresServer
 
 PROCESSES = 16
@@ -45,19 +45,15 @@ SQLITE_LOG = """
 
 @pytest.fixture
 def postgres_days(postgres: PostgresServer, databases: Databases, tmp_path: Path) -> Iterator[Days]:
-    days = make_days(postgres_both(postgres, databases), tmp_path, 10)
-    days.both.target.execute(POSTGRES_LOG)
-    yield days
-    days.both.source.close()
-    days.both.target.close()
+    with days_in_postgres(postgres, databases, tmp_path, 10) as days:
+        days.both.target.execute(POSTGRES_LOG)
+        yield days
 
 
 @pytest.fixture
 def sqlite_days(tmp_path: Path) -> Iterator[Days]:
-    days = make_days(sqlite_both(tmp_path), tmp_path, 10)
-    yield days
-    days.both.source.close()
-    days.both.target.close()
+    with days_in_sqlite(tmp_path, 10) as days:
+        yield days
 
 
 def test_of_16_processes_one_holds_a_postgresql_target_and_15_are_told_its_pid_in_200_rounds(
@@ -142,7 +138,10 @@ def contend(
     answers: list[tuple[bool, tuple[int | None, RunId | None]]] = []
     for _ in range(rounds):
         run_id, holder = RunId(secrets.token_hex(4)), current_holder(None)
-        facts: dict[str, Any] = {"days": asked(FIRST_DAY).days, "tables": ("orders",)}
+        facts: dict[str, Any] = {
+            "days": DateRange(date(2025, 1, 1), date(2025, 1, 2)),
+            "tables": (),
+        }
         asking.wait(BARRIER_TIMEOUT_S)
         try:
             held = lock.acquire(run_id=run_id, holder=holder, **facts)

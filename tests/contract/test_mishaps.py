@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sync.model import CancelMode, PartitionStatus, RunStatus
-from tests.installation import Both, Installation, SqliteSide, asked, table, until
+from tests.installation import Both, Installation, Side, SqliteSide, asked, table, until
 from tests.servers import ADMIN, Databases, PostgresServer
 
 MONDAY, TUESDAY, WEDNESDAY = DAYS = "2025-01-06", "2025-01-07", "2025-01-08"
@@ -86,6 +86,28 @@ def test_a_bad_row_before_many_others_does_not_stop_the_run(
         [DONE, FAILED, DONE],
         [(2,)],
     )
+
+
+def test_a_target_that_drops_rows_fails_the_day_and_keeps_the_old_one(
+    both: Both, installation: Installation
+) -> None:
+    both.target.insert("orders", [(50, MONDAY, "old")])
+    if both.kind == "sqlite":
+        both.target.execute(
+            "CREATE TRIGGER drops BEFORE INSERT ON orders WHEN NEW.id = 0"
+            " BEGIN SELECT RAISE(IGNORE); END"
+        )
+    else:
+        both.target.execute("""
+            CREATE FUNCTION drops() RETURNS trigger LANGUAGE plpgsql AS
+                $$BEGIN IF NEW.id = 0 THEN RETURN NULL; END IF; RETURN NEW; END$$;
+            CREATE TRIGGER drops BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION drops()""")
+    run = installation.run(MONDAY, WEDNESDAY)
+    assert (
+        "0 rows came, but 1 were counted" in str(run.error),
+        "Look for triggers or rules on the target" in str(run.error),
+        both.target.execute("SELECT id FROM orders ORDER BY id"),
+    ) == (True, True, [(1,), (2,), (50,)])
 
 
 @contextlib.contextmanager
@@ -185,7 +207,7 @@ def test_a_lost_connection_to_the_target_is_made_again(
 @only_postgresql
 @pytest.mark.parametrize("snapshot", [True, False])
 def test_a_lost_source_ends_the_run_unless_it_reads_without_a_snapshot(
-    both: Both, tmp_path: Path, postgres: PostgresServer, databases: Databases, snapshot: bool
+    both: Both, tmp_path: Path, postgres: PostgresServer, databases: Databases, *, snapshot: bool
 ) -> None:
     settings = {"snapshot": snapshot, "group_rows": 1}
     installation = both.installation(tmp_path, table("orders", "day"), run=settings)
@@ -213,15 +235,43 @@ def test_a_lost_source_ends_the_run_unless_it_reads_without_a_snapshot(
     assert target == source
 
 
+def slow_down(target: Side) -> None:
+    """Each row takes its time until there is something in `calm`."""
+    target.execute("""
+        CREATE TABLE calm (); CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS
+            $$BEGIN PERFORM pg_sleep(0.01) WHERE NOT EXISTS (SELECT FROM calm); RETURN NEW; END$$;
+        CREATE TRIGGER slow BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION slow()""")
+
+
 @only_postgresql
-def test_cancel_now_ends_a_copy_under_way_and_rolls_it_back(
-    both: Both, installation: Installation, postgres: PostgresServer
+def test_a_connection_lost_within_a_copy_is_made_again(
+    both: Both, tmp_path: Path, postgres: PostgresServer
 ) -> None:
     both.source.execute(BIG_DAY)
-    both.target.execute("""
-        CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS
-            $$BEGIN PERFORM pg_sleep(0.01); RETURN NEW; END$$;
-        CREATE TRIGGER slow BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION slow()""")
+    slow_down(both.target)
+    installation = both.installation(tmp_path, table("orders", "day"))
+    operations = installation.operations()
+    run_id = operations.start(asked(TUESDAY, WEDNESDAY))
+    until(lambda: operations.run(run_id).progress.rows_done > 10)
+    both.target.execute("INSERT INTO calm DEFAULT VALUES")
+    postgres.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_progress_copy")
+    run = operations.wait(run_id, timeout_s=30)
+    counts = [
+        side.execute("SELECT count(*) FROM orders")[0][0] for side in (both.source, both.target)
+    ]
+    assert (run.error, "group.retried" in installation.events(run_id), counts) == (
+        None,
+        True,
+        [59_903, 59_902],
+    )
+
+
+@only_postgresql
+def test_cancel_now_ends_a_copy_under_way_and_rolls_it_back(
+    both: Both, installation: Installation
+) -> None:
+    both.source.execute(BIG_DAY)
+    slow_down(both.target)
     operations = installation.operations()
     run_id = operations.start(asked(TUESDAY))
     until(lambda: operations.run(run_id).progress.rows_done > 10)

@@ -1,4 +1,4 @@
-"""Rows whose key stands in the target on another day: each of them is there once, where the source has it."""
+"""Rows whose key stands in the target on another day: each is there once, where the source says."""
 
 from pathlib import Path
 
@@ -36,7 +36,8 @@ def test_a_row_that_moved_stands_where_the_source_has_it(
     lacking = {}
     for ranges in ([(new,)], [(new,), (old,)], [(old,), (new,)], [whole], [(old,)]):
         both.source.execute(
-            f"UPDATE orders SET day = '{new}' WHERE id = (SELECT min(id) FROM orders WHERE day = '{old}')"
+            f"UPDATE orders SET day = '{new}'"
+            f" WHERE id = (SELECT min(id) FROM orders WHERE day = '{old}')"
         )
         for days in ranges:
             assert installation.run(*days).error is None

@@ -7,7 +7,7 @@ import signal
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from sync.errors import BatchSyncError
 from sync.settings import load
@@ -28,6 +28,12 @@ class Child:
         self.process = context.Process(target=work, args=(theirs, *arguments), daemon=True)
         self.process.start()
         theirs.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
 
     @property
     def pid(self) -> int:
@@ -56,11 +62,6 @@ class Child:
         """SIGKILL, and wait until it is gone."""
         self.process.kill()
         self.process.join()
-
-    def join(self) -> int | None:
-        """Wait for its end; the exit code."""
-        self.process.join(TOLD_TIMEOUT_S)
-        return self.process.exitcode
 
 
 def sync_days(pipe: Connection, settings_file: Path, start: str, end: str) -> None:
@@ -94,6 +95,7 @@ def sync_days_on_full_disk(
     pipe.recv()
     operations.wait(run_id)
     pipe.send("ended")
+    pipe.recv()
 
 
 def _fill_disk() -> None:

@@ -1,10 +1,13 @@
 """Days with versions: every row of a day tells which version of it stands there."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.installation import Both, Installation, PostgresSide, SqliteSide, table
+from sync.model import RunRequest
+from tests.installation import Both, Installation, PostgresSide, SqliteSide, asked, table
 from tests.servers import Databases, PostgresServer
 
 FIRST_DAY = "2025-01-01"
@@ -36,34 +39,36 @@ class Days:
         assert {(rows, high - low) for _, rows, low, high, _ in found} <= {(PER_DAY, 0)}
         return {str(day): (low, run_id) for day, _, low, _, run_id in found}
 
+    @property
+    def request(self) -> RunRequest:
+        """All of them."""
+        return asked(FIRST_DAY, self.last_day)
+
     def rows(self) -> tuple[list[Any], list[Any]]:
         """All rows of source and target."""
         return self.both.rows("SELECT id, day, version FROM orders")
 
 
-def postgres_both(postgres: PostgresServer, databases: Databases) -> Both:
-    """The two databases of a test; `Both.close` of their sides is the test's business."""
-    source, target = (
-        PostgresSide(postgres.connect(name), url)
-        for name, url in (
-            (databases.source, databases.source_url),
-            (databases.target, databases.target_url),
-        )
-    )
-    return Both(kind="postgresql", source=source, target=target)
+@contextmanager
+def days_in_postgres(
+    postgres: PostgresServer, databases: Databases, folder: Path, count: int, **run: object
+) -> Iterator[Days]:
+    """`count` days in version 1 in the source of two databases; the target is empty."""
+    source = PostgresSide(postgres.connect(databases.source), databases.source_url)
+    target = PostgresSide(postgres.connect(databases.target), databases.target_url)
+    with closing(source), closing(target):
+        yield _made(Both(kind="postgresql", source=source, target=target), folder, count, run)
 
 
-def sqlite_both(folder: Path) -> Both:
-    """Two files."""
-    return Both(
-        kind="sqlite",
-        source=SqliteSide(folder / "source.db"),
-        target=SqliteSide(folder / "target.db"),
-    )
+@contextmanager
+def days_in_sqlite(folder: Path, count: int, **run: object) -> Iterator[Days]:
+    """The same in two files."""
+    source, target = SqliteSide(folder / "source.db"), SqliteSide(folder / "target.db")
+    with closing(source), closing(target):
+        yield _made(Both(kind="sqlite", source=source, target=target), folder, count, run)
 
 
-def make_days(both: Both, folder: Path, count: int, **run: object) -> Days:
-    """A source of `count` days in version 1, one commit group a day; the target is empty."""
+def _made(both: Both, folder: Path, count: int, run: Mapping[str, object]) -> Days:
     day = (
         f"DATE '{FIRST_DAY}' + (n / {PER_DAY})"
         if both.kind == "postgresql"
@@ -75,8 +80,10 @@ def make_days(both: Both, folder: Path, count: int, **run: object) -> Days:
         "WITH RECURSIVE numbers(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers"
         f" WHERE n + 1 < {count * PER_DAY}) INSERT INTO orders SELECT n, {day}, 1 FROM numbers"
     )
-    last_day = str(both.source.execute("SELECT max(day) FROM orders")[0][0])
-    installation = both.installation(
-        folder, table("orders", "day"), run={"group_rows": PER_DAY} | run
+    # One commit group a day.
+    settings = {"group_rows": PER_DAY} | dict(run)
+    return Days(
+        both=both,
+        installation=both.installation(folder, table("orders", "day"), run=settings),
+        last_day=str(both.source.execute("SELECT max(day) FROM orders")[0][0]),
     )
-    return Days(both=both, installation=installation, last_day=last_day)

@@ -12,8 +12,7 @@ from sync.operations import Operations
 from sync.settings import load
 from sync.wiring import open_operations
 from tests.crash.children import Child, sync_days
-from tests.crash.days import FIRST_DAY, Days, make_days, postgres_both, sqlite_both
-from tests.installation import asked
+from tests.crash.days import FIRST_DAY, Days, days_in_postgres, days_in_sqlite
 from tests.servers import Databases, PostgresServer
 
 SEED = 4711
@@ -33,19 +32,15 @@ SLOW_TARGET = """
 
 @pytest.fixture
 def postgres_days(postgres: PostgresServer, databases: Databases, tmp_path: Path) -> Iterator[Days]:
-    days = make_days(postgres_both(postgres, databases), tmp_path, 12)
-    days.both.target.execute(SLOW_TARGET)
-    yield days
-    days.both.source.close()
-    days.both.target.close()
+    with days_in_postgres(postgres, databases, tmp_path, 12) as days:
+        days.both.target.execute(SLOW_TARGET)
+        yield days
 
 
 @pytest.fixture
 def sqlite_days(tmp_path: Path) -> Iterator[Days]:
-    days = make_days(sqlite_both(tmp_path), tmp_path, 25)
-    yield days
-    days.both.source.close()
-    days.both.target.close()
+    with days_in_sqlite(tmp_path, 25) as days:
+        yield days
 
 
 def test_50_kills_leave_every_day_of_a_postgresql_target_whole_and_the_next_start_mends_it(
@@ -69,7 +64,6 @@ def kill_and_resume(days: Days, *, kills: int, look: Callable[[], int]) -> list[
     """
     instants = random.Random(SEED)
     operations = in_one_group(days)
-    request = asked(FIRST_DAY, days.last_day)
     child_s = [seconds_of_a_child(days) for _ in range(2)]
     seen: list[int] = []
     for version in range(2, kills * TRIES_PER_KILL):
@@ -87,7 +81,7 @@ def kill_and_resume(days: Days, *, kills: int, look: Callable[[], int]) -> list[
         allowed = {(version, killed)} if killed != newest_before else set()
         assert after.keys() == before.keys()
         assert all(now == before[day] or now in allowed for day, now in after.items())
-        next_run = operations.resume() or operations.start(request)
+        next_run = operations.resume() or operations.start(days.request)
         assert time.monotonic() - killed_at < 1
         assert operations.wait(next_run).status is RunStatus.SUCCEEDED
         source, target = days.rows()

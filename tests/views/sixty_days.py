@@ -4,6 +4,8 @@ import json
 import sqlite3
 import subprocess
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,28 @@ CREATE TRIGGER slowly BEFORE INSERT ON orders BEGIN
     SELECT count(*) FROM n AS a, n AS b, n AS c WHERE a.n + b.n + c.n > 0;
 END;
 """
+
+
+# The order in which scripts read them.
+RUN_KEYS = ["id", "status", "start_date", "end_date", "tables", "token", "holder", "progress"]
+
+RUN_ID = r"\d{8}-\d{6}-[0-9a-f]{6}"
+
+
+@dataclass(frozen=True)
+class Said:
+    """What one command gave."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Command = Callable[..., Said]
 
 
 def installation(folder: Path, *, slow: bool = False) -> Installation:

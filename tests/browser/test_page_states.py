@@ -1,0 +1,156 @@
+"""Each state of the page in a real browser: readable, accessible, and no wider than the window."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
+
+from tests.views.fakes import SNAPSHOTS
+
+ROOT = Path(__file__).parent.parent.parent
+SCRIPT = """
+import streamlit as st
+from sync.ui import page
+from tests.views.fakes import FakeOperations
+if "operations" not in st.session_state:
+    st.session_state["operations"] = FakeOperations(st.query_params["state"])
+page.draw(st.session_state["operations"])
+"""
+LOOKS = {"wide-light-en": (1280, "light", "en"), "phone-dark-zh": (390, "dark", "zh")}
+START_DEADLINE_S = 30.0
+AXE_RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server of the page over canned snapshots, with the dashboard's own configuration."""
+    script = tmp_path_factory.mktemp("page") / "page.py"
+    script.write_text(SCRIPT)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "streamlit", "run", script, f"--server.port={port}"],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        _wait_until_healthy(url, server)
+        yield url
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def _wait_until_healthy(url: str, server: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + START_DEADLINE_S
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            with urlopen(f"{url}/_stcore/health", timeout=5):  # noqa: S310 - our own server
+                return
+        except OSError:
+            time.sleep(0.1)
+    pytest.fail("the server did not start")
+
+
+@pytest.fixture(scope="module")
+def contexts(browser: Browser) -> Iterator[dict[str, BrowserContext]]:
+    """A browser for each look; its cache serves all the tests."""
+    made = {
+        look: browser.new_context(
+            viewport={"width": width, "height": 900},
+            color_scheme=scheme,
+            timezone_id="Asia/Shanghai",
+        )
+        for look, (width, scheme, _) in LOOKS.items()
+    }
+    yield made
+    for context in made.values():
+        context.close()
+
+
+@pytest.fixture
+def opened(
+    contexts: dict[str, BrowserContext], address: str
+) -> Iterator[Callable[[str, str], Page]]:
+    """Open the page in a state and a look; when the test is over the console must be clean."""
+    errors: list[str] = []
+    pages: list[Page] = []
+
+    def remember(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            errors.append(message.text)
+
+    def open_page(state: str, look: str) -> Page:
+        page = contexts[look].new_page()
+        pages.append(page)
+        page.on("console", remember)
+        page.goto(f"{address}/?state={state}&lang={LOOKS[look][2]}")
+        page.locator(".bs-head").wait_for(timeout=30_000)
+        page.locator(".st-key-start button").wait_for()
+        return page
+
+    yield open_page
+    for page in pages:
+        page.close()
+    assert errors == []
+
+
+@pytest.mark.parametrize(
+    ("state", "look"),
+    [(state, "wide-light-en") for state in SNAPSHOTS]
+    + [
+        (state, "phone-dark-zh")
+        for state in ("never", "running", "failed", "held_back", "succeeded")
+    ],
+)
+def test_it_is_accessible_and_fits(
+    opened: Callable[[str, str], Page], state: str, look: str
+) -> None:
+    page = opened(state, look)
+    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+
+    found = Axe().run(page, options=AXE_RULES).response["violations"]
+    wider = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    spoken = page.evaluate("document.documentElement.lang")
+
+    assert [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found] == []
+    assert wider <= 0
+    assert spoken == {"en": "en", "zh": "zh-CN"}[LOOKS[look][2]]
+
+
+def test_a_start_is_spoken_by_the_line_that_stood_there_and_shown_in_the_title(
+    opened: Callable[[str, str], Page],
+) -> None:
+    page = opened("never", "wide-light-en")
+    line = page.locator("[role=status].bs-spoken").element_handle()
+    assert line is not None
+    assert page.title() == "Ready · Batch Sync"
+
+    page.get_by_role("button", name="Start sync").click()
+    page.wait_for_function("document.title.startsWith('69%')")
+
+    assert line.text_content() == "Your sync of 2026-09-01 → 2026-10-31 is running."
+    assert line.evaluate("it => it.isConnected")
+
+
+def test_cancel_now_asks_once(opened: Callable[[str, str], Page]) -> None:
+    page = opened("running", "wide-light-en")
+
+    page.get_by_role("button", name="Cancel now…").click()
+    page.get_by_text("Stop at once?").wait_for()
+    assert page.title().startswith("69%")
+    page.get_by_role("button", name="Yes, cancel now").click()
+
+    page.get_by_role("heading", name="The last sync was cancelled").wait_for()
+    page.get_by_role("button", name="Resume").wait_for()

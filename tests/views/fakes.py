@@ -1,0 +1,188 @@
+"""Operations that answer with canned snapshots, one for each state the page can be in.
+
+The page is handed one of these as it is handed the real one; a click moves `name` on.
+"""
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+
+from sync.errors import LeaseHeld
+from sync.model import (
+    CancelMode,
+    Conflict,
+    DateRange,
+    Holder,
+    LogLine,
+    Only,
+    PartitionStatus,
+    PartitionView,
+    Progress,
+    RunId,
+    RunRequest,
+    RunStatus,
+    RunView,
+    Sample,
+    Token,
+    Verdict,
+)
+from sync.snapshot import Snapshot
+
+NOW = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
+DAYS = DateRange(date(2026, 9, 1), date(2026, 10, 31))
+RUN = RunId("20261124-091200-7f3a91")
+HOLDER = Holder(
+    user="li.wei",
+    host="etl-02",
+    pid=48213,
+    process_start=0.0,
+    boot_id="",
+    pid_namespace="",
+    nonce="",
+    since=NOW - timedelta(minutes=18),
+)
+BAD_ERROR = "orders on 2026-09-16 could not be copied: <script>alert(1)</script>\n\n*too long*"
+
+MIDWAY = Progress(
+    partitions_done=42,
+    partitions_total=61,
+    rows_done=8_412_345,
+    rows_total=12_191_800,
+    rows_per_s=7812.4,
+    eta_s=484,
+)
+
+
+def a_run(status: RunStatus = RunStatus.RUNNING, **changes: object) -> RunView:
+    """A run of 61 days of one table, 42 of them done."""
+    run = RunView(
+        id=RUN,
+        status=status,
+        days=DAYS,
+        tables=("orders",),
+        only=Only.ALL,
+        allow_shrink=False,
+        token=Token(8),
+        since_token=None,
+        holder=HOLDER,
+        progress=MIDWAY,
+        started_at=HOLDER.since,
+        beat_at=NOW,
+        progress_at=NOW,
+        finished_at=NOW if status.final else None,
+        current="orders 2026-10-13",
+    )
+    return replace(run, **changes)
+
+
+def partitions(
+    rest: PartitionStatus, bad: PartitionStatus | None = None
+) -> tuple[PartitionView, ...]:
+    """42 days done, the others `rest`; three of the done ones `bad`."""
+    found = []
+    for number, day in enumerate(DAYS.days()):
+        status = PartitionStatus.DONE if number < 42 else rest
+        part = PartitionView(table="orders", day=day, status=status, rows=200_000, seconds=2.3)
+        if bad and 15 <= number < 18:
+            part = replace(part, status=bad, rows=12, target_rows=201_344, error=BAD_ERROR)
+        found.append(part)
+    return tuple(found)
+
+
+def a_snapshot(run: RunView | None, *, shown: RunView | None = None, **changes: object) -> Snapshot:
+    """A snapshot around the run that goes, or around the one that has ended."""
+    shown = run or shown
+    snapshot = Snapshot(
+        taken_at=NOW,
+        state=run.status.value if run else "idle",
+        run=run,
+        verdict=Verdict.RUNNING if run else None,
+        evidence=(),
+        shown=shown,
+        partitions=partitions(PartitionStatus.PENDING) if shown else (),
+        samples=tuple(
+            Sample(at=NOW - timedelta(seconds=60 - s), rows_per_s=7000.0 + s * 20)
+            for s in range(0, 60, 5)
+        ),
+        log=(LogLine(at=NOW, event="partition.committed", text="orders 2026-10-12: 200,000 rows"),),
+        recent=(shown,) if shown else (),
+        sparklines={RUN: (7000.0, 7500.0, 7200.0)},
+        data_range=(date(2026, 7, 1), date(2026, 11, 23)),
+        tables=("orders", "refunds"),
+        demo=False,
+        connections=5,
+    )
+    return replace(snapshot, **changes)
+
+
+def unwell(verdict: Verdict, evidence: str) -> Snapshot:
+    """A holder that does not look well."""
+    return a_snapshot(a_run(), state=verdict.value, verdict=verdict, evidence=(evidence,))
+
+
+def ended(
+    status: RunStatus, bad: PartitionStatus | None = None, evidence: str = "", **changes: object
+) -> Snapshot:
+    """A run that has ended, well or not."""
+    rest = PartitionStatus.DONE if bad or status is RunStatus.SUCCEEDED else PartitionStatus.PENDING
+    return a_snapshot(
+        None,
+        shown=a_run(status, **changes),
+        partitions=partitions(rest, bad),
+        evidence=(evidence,) if evidence else (),
+    )
+
+
+SNAPSHOTS = {
+    "never": a_snapshot(None, log=(), samples=(), demo=True),
+    "running": a_snapshot(a_run()),
+    "counting": a_snapshot(a_run(progress=Progress(), current=None), partitions=(), samples=()),
+    "stopping": a_snapshot(a_run(cancel=CancelMode.AFTER_GROUP)),
+    "stalled": unwell(Verdict.STALLED, "PID 48213 waits for a lock on orders."),
+    "paused": unwell(Verdict.PAUSED, "Process 48213 is in state T."),
+    "unknown": unwell(Verdict.UNKNOWN, "The last heartbeat is 41 s old."),
+    "succeeded": ended(RunStatus.SUCCEEDED),
+    "failed": ended(RunStatus.FAILED, PartitionStatus.FAILED, failed=3),
+    "held_back": ended(RunStatus.FAILED, PartitionStatus.HELD_BACK, held_back=3),
+    "interrupted": ended(RunStatus.INTERRUPTED, evidence="The locks of PID 48213 are free."),
+    "cancelled": ended(RunStatus.CANCELLED),
+    "problem": a_snapshot(None, problem="The progress store cannot be read.", data_range=None),
+}
+
+
+@dataclass
+class FakeOperations:
+    """Answers as one process would; `calls` holds what was asked."""
+
+    name: str = "never"
+    refuses: Exception | None = None
+    calls: list[tuple[object, ...]] = field(default_factory=list)
+
+    def snapshot(self) -> Snapshot:
+        return SNAPSHOTS[self.name]
+
+    def start(self, request: RunRequest, *, key: str) -> RunId:
+        self.calls.append(("start", request, key))
+        return self._go()
+
+    def resume(self, run_id: RunId, *, key: str, allow_shrink: bool) -> RunId:
+        assert key
+        self.calls.append(("resume", run_id, allow_shrink))
+        return self._go()
+
+    def cancel(self, run_id: RunId, mode: CancelMode) -> RunId:
+        self.calls.append(("cancel", run_id, mode))
+        self.name = "stopping" if mode is CancelMode.AFTER_GROUP else "cancelled"
+        return run_id
+
+    def _go(self) -> RunId:
+        if self.refuses:
+            raise self.refuses
+        self.name = "running"
+        return RUN
+
+
+def held() -> LeaseHeld:
+    """The refusal that the run of `SNAPSHOTS["running"]` is the cause of."""
+    return LeaseHeld(
+        Conflict(holder=HOLDER, run_id=RUN, days=DAYS, tables=("orders",), progress=MIDWAY)
+    )

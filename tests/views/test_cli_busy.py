@@ -1,0 +1,175 @@
+"""The command line while another run goes, and runs that are stopped."""
+
+import json
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.installation import Installation
+from tests.views.sixty_days import (
+    ROWS_A_DAY,
+    RUN_ID,
+    RUN_KEYS,
+    Command,
+    between_groups,
+    child,
+    hurry,
+    status_when_copying,
+    target_rows,
+)
+
+CONFLICT_KEYS = [
+    "status",
+    "message",
+    "code",
+    "active_task_id",
+    "holder",
+    "range",
+    "progress",
+    "verdict",
+    "yours",
+    "actions",
+]
+
+
+@pytest.fixture
+def running(slow_site: Installation) -> Iterator[subprocess.Popen[str]]:
+    """A run of somebody else's that has done some days and has many before it."""
+    process = child(slow_site, "run", "2025-10-01", "2025-11-29")
+    try:
+        status_when_copying(slow_site)
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+class TestWhileAnotherRunGoes:
+    def test_the_second_is_refused_with_3_and_told_who_how_far_and_what_to_do(
+        self, running: subprocess.Popen[str], sync: Command
+    ) -> None:
+        said = sync("run", "2025-10-01", "2025-10-01")
+        assert (said.code, said.out) == (3, "")
+        first, second, third, *rest = said.err.splitlines()
+        assert re.fullmatch(
+            rf"\S+@\S+ PID {running.pid} since \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d UTC, run {RUN_ID}",
+            first,
+        )
+        assert second.startswith("It syncs 2025-10-01 to 2025-11-29 and began ")
+        assert re.match(r"\d+ of 1,200 rows, \d+ of 60 partitions, ", third)
+        assert rest[0] == "It is alive, and rows move."
+        run_id = first.rpartition(" ")[2]
+        assert f"Ask it to stop: python -m sync cancel {run_id}" in rest
+
+        conflict = sync("run", "2025-10-01", "2025-10-01", "--json")
+        assert conflict.code == 3
+        assert list(conflict.json) == CONFLICT_KEYS
+        assert conflict.json["active_task_id"] == run_id
+        assert conflict.json["holder"]["pid"] == running.pid
+        assert sync("resume", run_id).code == 3
+
+    @pytest.mark.usefixtures("running")
+    @pytest.mark.parametrize("command", ["history", "check", "plan 2025-10-01 2025-10-02"])
+    def test_reading_commands_do_not_wait_for_it(self, sync: Command, command: str) -> None:
+        began = time.monotonic()
+        assert sync(*command.split()).code == 0
+        assert time.monotonic() - began < 5
+
+    @pytest.mark.usefixtures("running")
+    def test_resume_does_not_wait_for_it_either(self, sync: Command) -> None:
+        began = time.monotonic()
+        assert sync("resume").code == 3
+        assert time.monotonic() - began < 5
+
+    def test_status_tells_of_it_and_watch_goes_on_until_it_has_ended(
+        self, running: subprocess.Popen[str], slow_site: Installation, sync: Command
+    ) -> None:
+        status = sync("status", "--json").json
+        assert list(status["run"]) == RUN_KEYS
+        assert (status["state"], status["verdict"]) == ("running", "running")
+        lines = sync("status").out.splitlines()
+        assert lines[0] == "Running: 2025-10-01 → 2025-11-29"
+        assert f"PID {running.pid} since" in lines[1]
+
+        watcher = child(slow_site, "status", "--watch", "--json")
+        assert watcher.stdout
+        assert json.loads(watcher.stdout.readline())["run"]["id"] == status["run"]["id"]
+        assert sync("cancel", "--now").code == 0
+        out, _ = watcher.communicate(timeout=30)
+        assert json.loads(out.splitlines()[-1])["state"] == "idle"
+        assert watcher.returncode == 0
+
+    def test_cancelled_by_somebody_else_it_exits_6_and_resume_does_the_rest(
+        self, running: subprocess.Popen[str], slow_site: Installation, sync: Command
+    ) -> None:
+        said = sync("cancel")
+        assert re.fullmatch(rf"Run {RUN_ID} was asked to stop.\n", said.err)
+        out, err = running.communicate(timeout=30)
+        assert (running.returncode, out) == (6, "")
+        assert "Cancelled: 2025-10-01 → 2025-11-29" in err
+        done = target_rows(slow_site)
+        assert 0 < done < 60 * ROWS_A_DAY
+
+        hurry(slow_site)
+        assert sync("resume").code == 0
+        assert target_rows(slow_site) == 60 * ROWS_A_DAY
+
+    def test_wait_starts_when_it_has_ended(
+        self, running: subprocess.Popen[str], slow_site: Installation, sync: Command
+    ) -> None:
+        waiter = child(slow_site, "run", "2025-10-01", "2025-10-01", "--wait")
+        assert waiter.stderr
+        assert waiter.stderr.readline().startswith("Waiting for run ")
+        assert sync("cancel", "--now").code == 0
+        _, err = waiter.communicate(timeout=60)
+        assert waiter.returncode == 0
+        assert "Succeeded" in err
+        running.wait(timeout=30)
+
+    @pytest.mark.usefixtures("running")
+    def test_wait_with_seconds_gives_up_and_a_signal_ends_the_wait(
+        self, slow_site: Installation, sync: Command
+    ) -> None:
+        began = time.monotonic()
+        said = sync("run", "2025-10-01", "2025-10-01", "--wait=0.5")
+        assert said.code == 3
+        assert time.monotonic() - began >= 0.5
+
+        waiter = child(slow_site, "run", "2025-10-01", "2025-10-01", "--wait=60")
+        assert waiter.stderr
+        waiter.stderr.readline()
+        waiter.terminate()
+        waiter.communicate(timeout=30)
+        assert waiter.returncode == 143
+
+    def test_a_run_whose_lease_is_taken_away_exits_6(
+        self, running: subprocess.Popen[str], slow_site: Installation
+    ) -> None:
+        between_groups(slow_site, "UPDATE batch_sync_lease SET token = token + 1")
+        _, err = running.communicate(timeout=60)
+        assert running.returncode == 6
+        assert "Interrupted" in err
+
+    @pytest.mark.parametrize(
+        ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["SIGINT", "SIGTERM"]
+    )
+    def test_a_signal_ends_a_run_cleanly(
+        self,
+        running: subprocess.Popen[str],
+        slow_site: Installation,
+        sync: Command,
+        number: int,
+        code: int,
+    ) -> None:
+        running.send_signal(number)
+        _, err = running.communicate(timeout=30)
+        assert running.returncode == code
+        assert err.startswith("Stopping;")
+        assert "Cancelled: " in err
+        assert "Traceback" not in err
+        assert target_rows(slow_site) % ROWS_A_DAY == 0
+        assert sync("status", "--json").json["state"] == "idle"
