@@ -111,12 +111,12 @@ class Doctor:
         yield Finding(name="store", ok=True, text=f"{self._store.address} can be read and written.")
 
     def _look_at_database(self, database: PostgresDatabase | SqliteDatabase) -> Iterator[Finding]:
-        with database.connect() as connection:
+        with database.connect(reads=True) as connection:
             name = database.identity(connection)
         yield Finding(name=database.role, ok=True, text=f"{database.address} answers ({name}).")
 
     def _look_at_tables(self) -> Iterator[Finding]:
-        with self._source.connect() as reading, self._target.connect() as writing:
+        with self._source.connect() as reading, self._target.connect(reads=True) as writing:
             for table in self._settings.tables:
                 try:
                     pair = pair_tables(
@@ -145,7 +145,7 @@ class Doctor:
                 hint=hint,
             )
             return
-        with target.connect() as connection:
+        with target.connect(reads=True) as connection:
             yield from self._create_rights(connection, target)
             for table in self._settings.tables:
                 yield from _table_rights(connection, target, table.target)

@@ -229,6 +229,10 @@ class Interposed:
         """The way's own."""
         return self._way.read()
 
+    def write(self) -> Connection:
+        """The way's own."""
+        return self._way.write()
+
     def mover(self) -> Mover:
         """The way's own, after the test has had its turn."""
         self._between()

@@ -264,7 +264,8 @@ class Ledger:
         if protocol is not None and protocol > PROTOCOL:
             raise SchemaError(
                 N_(
-                    "A newer Batch Sync (protocol {theirs}) has used this target; this knows {ours}."
+                    "A newer Batch Sync (protocol {theirs}) has used this target;"
+                    " this one knows protocol {ours}."
                 ),
                 hint=N_("Update this program."),
                 theirs=protocol,

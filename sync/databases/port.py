@@ -25,8 +25,11 @@ class Database(Protocol):
     address: str
     schema: str | None
 
-    def connect(self, *, run_id: RunId | None = None) -> Connection:
-        """A connection of its own, unpooled; a source's is read only. Raises ConnectError."""
+    def connect(self, *, run_id: RunId | None = None, reads: bool = False) -> Connection:
+        """A connection of its own, unpooled, to read only for a source or where `reads`.
+
+        Raises ConnectError.
+        """
         ...
 
     def identity(self, connection: Connection) -> str:

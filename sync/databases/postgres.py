@@ -100,11 +100,14 @@ class PostgresDatabase:
             connect_args=LIBPQ | {"connect_timeout": run.connect_timeout_s, "options": options},
         )
 
-    def connect(self, *, run_id: RunId | None = None) -> Connection:
-        """A connection of its own; a source's is read only and repeatable. Raises ConnectError."""
-        options: dict[str, Any] = {}
+    def connect(self, *, run_id: RunId | None = None, reads: bool = False) -> Connection:
+        """A connection of its own, to read only for a source or where asked. Raises ConnectError.
+
+        What is read in one transaction of a source is one snapshot of it.
+        """
+        options: dict[str, Any] = {"postgresql_readonly": reads or self.role == "source"}
         if self.role == "source":
-            options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+            options["isolation_level"] = "REPEATABLE READ"
         return self._open(run_id, options)
 
     def session(self, *, run_id: RunId | None = None) -> Connection:

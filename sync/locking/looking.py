@@ -100,7 +100,7 @@ class Looker:
 
     def ledger_runs(self, limit: int = 20) -> list[LedgerRun]:
         """The newest runs that the target itself remembers. Raises ConnectError."""
-        with self._target.connect() as connection, connection.begin():
+        with self._target.connect(reads=True) as connection, connection.begin():
             if not self._lock.ledger.exists(connection):
                 return []
             return self._lock.ledger.runs(connection, limit=limit)
