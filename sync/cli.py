@@ -194,7 +194,7 @@ def _in_foreground(
         ended = foreground.follow(operations, run_id, signals=signals, locale=locale)
     say(terminal.run_line(ended, locale))
     if ended.error:
-        say(ended.error)
+        say(wording.told(ended.error, locale))
     if as_json:
         _print_json(past_run_json(ended))
     raise typer.Exit(foreground.exit_code(ended, signals))
@@ -248,7 +248,7 @@ def status(
                     time.sleep(WATCH_EVERY_S)
                     snapshot = operations.snapshot()
     if snapshot.problem:
-        say(snapshot.problem)
+        say(wording.told(snapshot.problem, locale))
     if as_json:
         _print_json(status_json(snapshot), lines=watch)
     else:
@@ -293,7 +293,15 @@ def check(context: typer.Context, as_json: AsJson = False) -> None:
         findings = operations.check()
     if as_json:
         _print_json(
-            [{"name": f.name, "ok": f.ok, "text": f.text, "hint": f.hint} for f in findings]
+            [
+                {
+                    "name": str(finding.name),
+                    "ok": finding.ok,
+                    "text": finding.told.sentence(),
+                    "hint": finding.told.advice(),
+                }
+                for finding in findings
+            ]
         )
     else:
         _print_lines(terminal.finding_lines(findings, terminal.locale_of()))

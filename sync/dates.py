@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 # Ten years: a longer range is a slip of the finger, and every partition of it would be planned.
 DAYS_MAX = 3660
+# A day has a next one, and its bounds are instants: what computers call dates ends soon after.
+FIRST, LAST = date(2, 1, 1), date(9998, 12, 31)
 
 _ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DAYS_AGO = re.compile(r"-([0-9]{1,6})d")
@@ -48,6 +50,15 @@ def checked(days: DateRange) -> DateRange:
     """`days`, which do not end before they start and are not too many. Raises RangeError."""
     if days.end < days.start:
         raise RangeError(start=days.start, end=days.end, days_max=DAYS_MAX)
+    if days.start < FIRST or days.end > LAST:
+        raise RangeError(
+            N_("The range from {start} to {end} is not between {first} and {last}."),
+            hint=N_("Look for a year that was mistyped."),
+            start=days.start,
+            end=days.end,
+            first=FIRST,
+            last=LAST,
+        )
     if len(days) > DAYS_MAX:
         raise RangeError(
             N_("The range from {start} to {end} has {days} days; at most {days_max} go at once."),

@@ -14,7 +14,8 @@ from sqlalchemy import text
 from sync.databases.failures import DRIVER_ERRORS, reason
 from sync.databases.postgres import PostgresDatabase
 from sync.databases.shape import quoted
-from sync.errors import BatchSyncError
+from sync.errors import N_, BatchSyncError
+from sync.model import Told
 from sync.planning import pair_tables
 
 if TYPE_CHECKING:
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
     from sync.store import Store
 
 OTHERS_MAY_WRITE = 0o022
-KEYLESS = "Without a key a row that moved stands twice until both of its days are synced."
+TABLE = N_("table {table}")
+STATEMENTS = N_("{statements}")
+KEYLESS = N_("Without a key a row that moved stands twice until both of its days are synced.")
 MAY_CREATE = text(
     "SELECT has_schema_privilege(oid, 'CREATE') FROM pg_namespace WHERE nspname = :schema"
 )
@@ -40,15 +43,14 @@ LACKING = text("""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing that was looked at.
+    """One thing that was looked at, by name, and what is to be told of it.
 
-    `ok` is None where it could not be told. English text and hint.
+    `ok` is None where it could not be found out.
     """
 
-    name: str
+    name: Told
     ok: bool | None
-    text: str
-    hint: str = ""
+    told: Told
 
 
 class Doctor:
@@ -72,27 +74,35 @@ class Doctor:
     def examine(self) -> tuple[Finding, ...]:
         """Every finding, in the order in which one would mend them."""
         looks: tuple[tuple[str, Callable[[], Iterator[Finding]]], ...] = (
-            ("settings", self._look_at_settings),
-            ("state directory", self._look_at_state_dir),
-            ("store", self._look_at_store),
-            ("source", lambda: self._look_at_database(self._source)),
-            ("target", lambda: self._look_at_database(self._target)),
-            ("tables", self._look_at_tables),
-            ("rights", self._look_at_rights),
-            ("lock", self._look_at_lock),
+            (N_("settings"), self._look_at_settings),
+            (N_("state directory"), self._look_at_state_dir),
+            (N_("store"), self._look_at_store),
+            (N_("source"), lambda: self._look_at_database(self._source)),
+            (N_("target"), lambda: self._look_at_database(self._target)),
+            (N_("tables"), self._look_at_tables),
+            (N_("rights"), self._look_at_rights),
+            (N_("lock"), self._look_at_lock),
         )
-        return tuple(finding for name, look in looks for finding in _guarded(name, look))
+        return tuple(finding for name, look in looks for finding in _guarded(Told(name), look))
 
     def _look_at_settings(self) -> Iterator[Finding]:
         settings = self._settings
-        tables = ", ".join(table.target for table in settings.tables)
         yield Finding(
-            name="settings", ok=True, text=f"Time zone {settings.timezone}; tables {tables}."
+            name=Told(N_("settings")),
+            ok=True,
+            told=Told(
+                N_("Time zone {timezone}; tables {tables}."),
+                timezone=settings.timezone,
+                tables=", ".join(table.target for table in settings.tables),
+            ),
         )
         yield Finding(
-            name="connections",
+            name=Told(N_("connections")),
             ok=True,
-            text=f"A run opens at most {settings.run.connections} database connections.",
+            told=Told(
+                N_("A run opens at most {count} database connections."),
+                count=settings.run.connections,
+            ),
         )
 
     def _look_at_state_dir(self) -> Iterator[Finding]:
@@ -100,20 +110,26 @@ class Doctor:
         mode = folder.stat().st_mode
         ok = not mode & OTHERS_MAY_WRITE
         yield Finding(
-            name="state directory",
+            name=Told(N_("state directory")),
             ok=ok,
-            text=f"{folder} has mode {mode & 0o777:04o}.",
-            hint="" if ok else f"Others may write there. Run: chmod 700 {folder}",
+            told=Told(
+                N_("{folder} has mode {mode}."),
+                hint="" if ok else N_("Others may write there. Run: chmod 700 {folder}"),
+                folder=folder,
+                mode=f"{mode & 0o777:04o}",
+            ),
         )
 
     def _look_at_store(self) -> Iterator[Finding]:
         self._store.open()
-        yield Finding(name="store", ok=True, text=f"{self._store.address} can be read and written.")
+        told = Told(N_("{address} can be read and written."), address=self._store.address)
+        yield Finding(name=Told(N_("store")), ok=True, told=told)
 
     def _look_at_database(self, database: PostgresDatabase | SqliteDatabase) -> Iterator[Finding]:
         with database.connect(reads=True) as connection:
-            name = database.identity(connection)
-        yield Finding(name=database.role, ok=True, text=f"{database.address} answers ({name}).")
+            identity = database.identity(connection)
+        told = Told(N_("{address} answers ({name})."), address=database.address, name=identity)
+        yield Finding(name=Told(database.role), ok=True, told=told)
 
     def _look_at_tables(self) -> Iterator[Finding]:
         with self._source.connect() as reading, self._target.connect(reads=True) as writing:
@@ -129,21 +145,19 @@ class Doctor:
                     )
                     yield _table_finding(pair)
                 except BatchSyncError as error:
-                    yield _failed("table " + table.target, error)
+                    yield _failed(Told(TABLE, table=table.target), error)
 
     def _look_at_rights(self) -> Iterator[Finding]:
         target = self._target
         if not isinstance(target, PostgresDatabase):
             ok = os.access(target.path.parent, os.W_OK) and os.access(target.path, os.W_OK)
-            hint = (
-                "" if ok else f"The sync's user must be able to write {target.path} and its folder."
+            can = Told(N_("{path} is writable."), path=target.path)
+            cannot = Told(
+                N_("{path} is not writable."),
+                hint=N_("The sync's user must be able to write {path} and its folder."),
+                path=target.path,
             )
-            yield Finding(
-                name="rights",
-                ok=ok,
-                text=f"{target.path} is {'' if ok else 'not '}writable.",
-                hint=hint,
-            )
+            yield Finding(name=Told(N_("rights")), ok=ok, told=can if ok else cannot)
             return
         with target.connect(reads=True) as connection:
             yield from self._create_rights(connection, target)
@@ -156,53 +170,71 @@ class Doctor:
         may = bool(connection.scalar(MAY_CREATE, {"schema": schema}))
         known = ledger.exists(connection)
         grant = f"GRANT USAGE, CREATE ON SCHEMA {quoted(schema)} TO CURRENT_USER;"
-        can, ours = "can" if may else "cannot", "stand there" if known else "do not stand there yet"
+        can, cannot = N_("Tables can be made there."), N_("Tables cannot be made there.")
+        stand, lack = N_("Those of Batch Sync stand there."), N_("Those of Batch Sync are missing.")
         yield Finding(
-            name="rights",
+            name=Told(N_("rights")),
             ok=may or known,
-            text=f"Tables {can} be made in schema {schema}; ours {ours}.",
-            hint="" if may or known else " ".join((grant, *ledger.statements(connection))),
+            told=Told(
+                N_("Schema {schema}: {creating} {ours}"),
+                hint="" if may or known else STATEMENTS,
+                schema=schema,
+                creating=Told(can if may else cannot),
+                ours=Told(stand if known else lack),
+                statements=" ".join((grant, *ledger.statements(connection))),
+            ),
         )
 
     def _look_at_lock(self) -> Iterator[Finding]:
         conflict = self._looker.elsewhere()
         if conflict is None or conflict.holder is None:
-            yield Finding(name="lock", ok=True, text="The lock is free: a sync can start.")
-            return
-        who = conflict.holder
-        since = f"{who.since:%Y-%m-%d %H:%M:%S} UTC"
-        held = f"The lock is held by {who.user}@{who.host} PID {who.pid} since {since}."
-        yield Finding(name="lock", ok=True, text=held)
+            told = Told(N_("The lock is free: a sync can start."))
+        else:
+            told = Told(
+                N_("The lock is held by {user}@{host} PID {pid} since {since} UTC."),
+                user=conflict.holder.user,
+                host=conflict.holder.host,
+                pid=conflict.holder.pid,
+                since=f"{conflict.holder.since:%Y-%m-%d %H:%M:%S}",
+            )
+        yield Finding(name=Told(N_("lock")), ok=True, told=told)
 
 
-def _guarded(name: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+def _guarded(name: Told, look: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
     try:
         yield from look()
     except (BatchSyncError, OSError, *DRIVER_ERRORS) as error:
         yield _failed(name, error)
 
 
-def _failed(name: str, error: BaseException) -> Finding:
+def _failed(name: Told, error: BaseException) -> Finding:
     if isinstance(error, BatchSyncError):
-        return Finding(name=name, ok=False, text=error.sentence, hint=error.advice)
-    return Finding(name=name, ok=False, text=reason(error))
+        return Finding(name=name, ok=False, told=error.told)
+    return Finding(name=name, ok=False, told=Told(N_("{reason}"), reason=reason(error)))
 
 
 def _table_finding(pair: TablePair) -> Finding:
-    there = "stands in the target" if pair.exists else "will be made in the target"
-    date_column = f"{pair.date_column.name} ({pair.date_column.type})"
-    key = ", ".join(pair.key) or "none"
-    text = f"{pair.name} {there}; date column {date_column}, key {key}."
-    return Finding(name="table " + pair.name, ok=True, text=text, hint="" if pair.key else KEYLESS)
+    stands = N_("It stands in the target; date column {column} ({type}), key {key}.")
+    to_make = N_("It will be made in the target; date column {column} ({type}), key {key}.")
+    told = Told(
+        stands if pair.exists else to_make,
+        hint="" if pair.key else KEYLESS,
+        column=pair.date_column.name,
+        type=pair.date_column.type,
+        key=", ".join(pair.key) or Told(N_("none")),
+    )
+    return Finding(name=Told(TABLE, table=pair.name), ok=True, told=told)
 
 
 def _table_rights(connection: Connection, target: PostgresDatabase, name: str) -> Iterator[Finding]:
     full = f"{quoted(target.schema or '')}.{quoted(name)}"
     lacking = list(connection.execute(LACKING, {"name": full}).scalars())
     if lacking:
-        yield Finding(
-            name="rights on " + name,
-            ok=False,
-            text=f"The sync's user lacks {', '.join(lacking)} on {full}.",
-            hint=f"GRANT SELECT, INSERT, DELETE ON {full} TO CURRENT_USER;",
+        told = Told(
+            N_("The sync's user lacks {rights} on {table}."),
+            hint=STATEMENTS,
+            rights=", ".join(lacking),
+            table=full,
+            statements=f"GRANT SELECT, INSERT, DELETE ON {full} TO CURRENT_USER;",
         )
+        yield Finding(name=Told(N_("rights on {table}"), table=name), ok=False, told=told)

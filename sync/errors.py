@@ -1,4 +1,4 @@
-"""What can go wrong, as values: an error carries facts, `sync.wording` words them.
+"""What can go wrong, as values: an error carries what is told of it, `sync.wording` words that.
 
     BatchSyncError
     ├── UsageError            what was asked makes no sense              exit 2
@@ -25,10 +25,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from sync.model import Told
+
 if TYPE_CHECKING:
     from sync.model import Conflict
-
-ENDS = (".", "!", "?", "。", "！", "？")  # what a sentence ends with
 
 
 def N_(text: str) -> str:  # noqa: N802 - gettext's own name for "mark, translate later"
@@ -41,33 +41,15 @@ class BatchSyncError(Exception):
 
     exit_code: ClassVar[int] = 70
     code: ClassVar[str] = "internal_error"
-    template: str = N_("Something went wrong: {reason}")
-    hint: str = ""
+    template: ClassVar[str] = N_("Something went wrong: {reason}")
+    hint: ClassVar[str] = ""
 
     def __init__(
         self, template: str | None = None, /, *, hint: str | None = None, **facts: object
     ) -> None:
-        self.template = template or self.template
-        self.hint = self.hint if hint is None else hint
-        self.facts = facts
-        super().__init__(self.template, self.hint, facts)
-
-    @property
-    def sentence(self) -> str:
-        """What is wrong, in English."""
-        return self.template.format(**self.facts)
-
-    @property
-    def advice(self) -> str:
-        """How to mend it, in English; may be empty."""
-        return self.hint.format(**self.facts)
-
-    def __str__(self) -> str:
-        if not self.hint:
-            return self.sentence
-        # A reason in a database's own words ends without a full stop.
-        stop = "" if self.sentence.endswith(ENDS) else "."
-        return f"{self.sentence}{stop} {self.advice}"
+        hint = self.hint if hint is None else hint
+        self.told = Told(template or self.template, hint=hint, **facts)
+        super().__init__(self.told)
 
 
 class UsageError(BatchSyncError):

@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING
 from sqlalchemy.exc import IntegrityError
 
 from sync.databases.failures import DRIVER_ERRORS, Failure, failure, reason
+from sync.dates import checked
 from sync.doctor import Doctor
 from sync.errors import (
     BatchSyncError,
     ConnectError,
     LeaseHeld,
-    RangeError,
     RightsError,
     StoreError,
     UnknownRun,
 )
-from sync.locking.holder import current_holder, current_user
-from sync.locking.lease import take_lease
+from sync.locking.holder import current_holder, current_user, on_this_host
+from sync.locking.lease import ASK_AGAIN_S, take_lease
 from sync.model import (
     CancelMode,
     Conflict,
@@ -105,15 +105,34 @@ class Operations:
                 return known
             try:
                 return self._start(request, user=user, key=key)
-            except (LeaseHeld, StoreError):
-                # Another process may have started under this key since we looked.
-                if key and (known := self._parts.store.by_key(key)):
+            except (LeaseHeld, StoreError) as refusal:
+                if key and (known := self._begun_elsewhere(key, refusal)):
                     return known
                 raise
 
+    def _begun_elsewhere(self, key: str, refusal: LeaseHeld | StoreError) -> RunId | None:
+        """The run that another process has begun under `key` since we looked."""
+        parts = self._parts
+        for _ in range(1 + int(parts.settings.run.start_wait_s / ASK_AGAIN_S)):
+            again = isinstance(refusal, LeaseHeld) and self._just_begins(refusal.conflict)
+            if (known := parts.store.by_key(key)) or not again:
+                return known
+            parts.clock.wait(threading.Event(), ASK_AGAIN_S)
+        return None
+
+    def _just_begins(self, conflict: Conflict) -> bool:
+        """Whether a holder on this machine has the lock, but has not told the store yet."""
+        if conflict.run_id is None or not (conflict.holder and on_this_host(conflict.holder)):
+            return False
+        try:
+            self._parts.store.run(conflict.run_id)
+        except UnknownRun:
+            return True
+        return False
+
     def _start(self, request: RunRequest, *, user: str | None, key: str | None) -> RunId:
         parts = self._parts
-        _refuse_backwards(request)
+        checked(request.days)
         tables = chosen_tables(parts.settings.tables, request.tables)
         names = tuple(table.target for table in tables)
         among = self._failed_before(request) if request.only is Only.FAILED else None
@@ -345,7 +364,7 @@ class Operations:
     def plan(self, request: RunRequest) -> Plan:
         """What a run would do, partition by partition. Raises as `start` but never LeaseHeld."""
         parts = self._parts
-        _refuse_backwards(request)
+        checked(request.days)
         with parts.source.connect() as reading, parts.target.connect(reads=True) as writing:
             pairs = self._pairs(request, reading=reading, writing=writing)
             plan = plan_range(
@@ -408,11 +427,6 @@ class Operations:
         for run_id in self._parts.engine.active():
             self._parts.engine.cancel(run_id, CancelMode.NOW)
             self._parts.engine.wait(run_id)
-
-
-def _refuse_backwards(request: RunRequest) -> None:
-    if request.days.end < request.days.start:
-        raise RangeError(start=request.days.start, end=request.days.end)
 
 
 def _makes_good(later: RunView, run: RunView) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -334,12 +335,16 @@ def plan_table(
     shrink_max: float,
 ) -> Iterator[PlannedPartition]:
     """Every day of one table: rows on both sides and what became of it since its checkpoint."""
-    there = source.count_by_day(reading, pair.source, pair.date_column, days, zone, pair.where)
-    here = (
-        target.count_by_day(writing, pair.target, pair.target_date, days, zone, None)
-        if pair.exists
-        else {}
-    )
+    with ThreadPoolExecutor(1, "batch-sync-count") as beside:
+        counting = beside.submit(
+            source.count_by_day, reading, pair.source, pair.date_column, days, zone, pair.where
+        )
+        here = (
+            target.count_by_day(writing, pair.target, pair.target_date, days, zone, None)
+            if pair.exists
+            else {}
+        )
+        there = counting.result()
     now = source.now(reading)
     for day in days.days():
         rows, standing = there.get(day, 0), here.get(day, 0)

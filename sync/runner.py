@@ -32,9 +32,9 @@ from sync.errors import (
     LeaseLost,
     StoreError,
 )
-from sync.model import CancelMode, PartitionStatus, Plan, RunStatus
+from sync.model import CancelMode, PartitionStatus, Plan, RunStatus, Told
 from sync.planning import cut_groups, plan_range
-from sync.tracking import Tracker, sentences
+from sync.tracking import Tracker, together
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -56,6 +56,10 @@ log = structlog.get_logger()
 SAMPLE_EVERY_S = 1.0
 ENDS = {Cancelled: RunStatus.CANCELLED, LeaseLost: RunStatus.INTERRUPTED}
 HOPELESS = {Failure.NO_ROOM, Failure.RIGHTS}  # would fail every other group too
+ASKED = {
+    CancelMode.AFTER_GROUP: N_("Asked to stop after what is being copied."),
+    CancelMode.NOW: N_("Asked to stop at once."),
+}
 ADVICE = {
     Failure.TRANSIENT: N_(
         "It was tried {attempts} times. Start again when the database is less busy."
@@ -104,13 +108,13 @@ class Runner:
         self._planned = threading.Event()
         self._cancel: CancelMode | None = None
         self._halt: BatchSyncError | None = None
-        self._errors: list[str] = []
+        self._errors: list[Told] = []
 
     def cancel(self, mode: CancelMode) -> None:
         """Stop after the groups under way, or at once; from any thread."""
         if self._cancel is not CancelMode.NOW:
             self._cancel = mode
-            self._tracker.note("run.cancel_requested", f"Asked to stop ({mode.value}).")
+            self._tracker.note("run.cancel_requested", Told(ASKED[mode]))
         if mode is CancelMode.NOW:
             self._stop_now(Cancelled())
 
@@ -138,45 +142,49 @@ class Runner:
         self._finish(status, error)
         return status
 
-    def _outcome(self) -> tuple[RunStatus, str | None]:
+    def _outcome(self) -> tuple[RunStatus, Told | None]:
         try:
             self._work()
         except BatchSyncError as error:
             why = self._halt or error
-            return ENDS.get(type(why), RunStatus.FAILED), str(why)
+            return ENDS.get(type(why), RunStatus.FAILED), why.told
         except DRIVER_ERRORS as error:
             if self._halt:
-                return ENDS.get(type(self._halt), RunStatus.FAILED), str(self._halt)
-            return RunStatus.FAILED, f"A database failed before rows were copied: {reason(error)}"
+                return ENDS.get(type(self._halt), RunStatus.FAILED), self._halt.told
+            early = N_("A database failed before rows were copied: {reason}")
+            return RunStatus.FAILED, Told(early, reason=reason(error))
         except Exception as error:
             log.exception("run.crashed", run=self._order.lease.run_id)
-            return RunStatus.FAILED, f"{type(error).__name__}: {reason(error)}"
+            bug = BatchSyncError(reason=f"{type(error).__name__}: {reason(error)}")
+            return RunStatus.FAILED, bug.told
         return self._verdict()
 
-    def _verdict(self) -> tuple[RunStatus, str | None]:
+    def _verdict(self) -> tuple[RunStatus, Told | None]:
         """How a run ended that walked through its whole plan."""
         failed, held = (
             self._tracker.count(s) for s in (PartitionStatus.FAILED, PartitionStatus.HELD_BACK)
         )
         if failed or held:
-            told = f"{held} partitions were held back: the target has far more rows there."
-            return RunStatus.FAILED, sentences([*self._errors, *([told] if held else [])])
+            text = N_("{count} partitions were held back: the target has far more rows there.")
+            told = [Told(text, count=held)] if held else []
+            return RunStatus.FAILED, together([*self._errors, *told])
         return RunStatus.SUCCEEDED, None
 
-    def _finish(self, status: RunStatus, error: str | None) -> None:
+    def _finish(self, status: RunStatus, error: Told | None) -> None:
         order = self._order
-        self._tracker.note(f"run.{status.value}", error or "Done.")
+        why = str(error) if error else None
+        self._tracker.note(f"run.{status.value}", error or Told(N_("Done.")))
         # The store's row ends before the lock is free: a running row with a free lock means a dead
         # holder.
         try:
-            order.lease.close(status, why=error, progress=self._tracker.progress())
+            order.lease.close(status, why=why, progress=self._tracker.progress())
             order.store.tick(order.lease.run_id, self._tracker.tick())
             order.store.finish(order.lease.run_id, status, error=error, at=order.clock.now())
         except StoreError as problem:
             log.warning("store.unavailable", run=order.lease.run_id, error=str(problem))
         finally:
             order.lease.release()
-        log.info("run.ended", run=order.lease.run_id, status=status.value, error=error)
+        log.info("run.ended", run=order.lease.run_id, status=status.value, error=why)
 
     def _work(self) -> None:
         order = self._order
@@ -222,9 +230,13 @@ class Runner:
         views = self._tracker.planned(plan, allow_shrink=order.request.allow_shrink)
         with suppress(StoreError):
             order.store.plan(order.lease.run_id, views, self._tracker.progress())
-        self._tracker.note(
-            "run.planned", f"{len(plan.partitions)} partitions, {plan.totals['source_rows']} rows."
+        totals = plan.totals
+        planned = Told(
+            N_("Planned: {partitions} partitions with {rows} rows."),
+            partitions=totals["partitions"],
+            rows=totals["source_rows"],
         )
+        self._tracker.note("run.planned", planned)
         return plan
 
     @contextmanager
@@ -251,7 +263,8 @@ class Runner:
                 for pair in missing:
                     for statement in order.target.create_table(pair.target, pair.target_date.name):
                         writing.exec_driver_sql(statement)
-                    self._tracker.note("table.created", f"{pair.name} was made in the target.")
+                    made = Told(N_("Table {table} was made in the target."), table=pair.name)
+                    self._tracker.note("table.created", made)
                 order.lease.fence(writing)
         except DRIVER_ERRORS as error:
             raise CopyError(
@@ -331,15 +344,18 @@ class Runner:
                 if not again:
                     self._give_up(group, error, kind)
                     return
-                tracker.note("group.retried", f"{group.pair.name} {group.days}: {reason(error)}")
+                text, why = N_("{table} on {days} is tried again: {reason}"), reason(error)
+                told = Told(text, table=group.pair.name, days=group.days, reason=why)
+                tracker.note("group.retried", told)
                 order.clock.wait(self._ended, order.run.retry_pause_s * 2 ** (attempt - 1))
                 if self._halt:
                     raise self._halt from None
             else:
                 tracker.done(group, dict(moved.rows_by_day), order.clock.monotonic() - began)
                 if moved.elsewhere:
+                    text = N_("Rows of {table} moved here from {days}.")
                     days = ", ".join(map(str, moved.elsewhere))
-                    tracker.note("rows.moved", f"{group.pair.name}: rows moved here from {days}.")
+                    tracker.note("rows.moved", Told(text, table=group.pair.name, days=days))
                 return
 
     def _give_up(self, group: Group, error: BaseException, kind: Failure) -> None:
@@ -351,16 +367,16 @@ class Runner:
             self._todo.extendleft(reversed(group.singles()))
             return
         worded = error if isinstance(error, CopyError) else self._copy_error(group, error, kind)
-        self._errors.append(str(worded))
-        self._tracker.failed(group, str(worded))
-        self._tracker.note("group.failed", str(worded))
+        self._errors.append(worded.told)
+        self._tracker.failed(group, worded.told)
+        self._tracker.note("group.failed", worded.told)
         if kind in HOPELESS:
             raise worded from None
 
     def _copy_error(self, group: Group, error: BaseException, kind: Failure) -> CopyError:
         days = str(group.days if len(group.days) > 1 else group.days.start)
         attempts = self._order.run.attempts_max
-        advice = ADVICE[kind].format(attempts=attempts)
+        advice = Told(ADVICE[kind], attempts=attempts)
         return CopyError(table=group.pair.name, days=days, reason=reason(error), advice=advice)
 
     def _beat(self) -> None:

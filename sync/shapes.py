@@ -53,7 +53,7 @@ def past_run_json(run: RunView) -> dict[str, Any]:
     return run_json(run) | {
         "started_at": run.started_at.isoformat(),
         "finished_at": _instant(run.finished_at),
-        "error": run.error,
+        "error": str(run.error) if run.error else None,
     }
 
 
@@ -71,7 +71,7 @@ def status_json(snapshot: Snapshot) -> dict[str, Any]:
     if snapshot.data_range:
         first, newest = snapshot.data_range
         shape["data_range"] = {"first": first.isoformat(), "last": newest.isoformat()}
-    return shape | ({"problem": snapshot.problem} if snapshot.problem else {})
+    return shape | ({"problem": str(snapshot.problem)} if snapshot.problem else {})
 
 
 def plan_json(plan: Plan) -> dict[str, Any]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from sync.clock import Clock
     from sync.locking.looking import Looker
-    from sync.model import Conflict, DateRange, LogLine, PartitionView, Sample
+    from sync.model import Conflict, DateRange, LogLine, PartitionView, Sample, Told
     from sync.store import Store
 
 T = TypeVar("T")
@@ -40,14 +40,15 @@ class Snapshot:
     `state` is "idle", or the status of the present run ("queued", "running"), or, while its holder
     does not look well, the verdict ("stalled", "paused", "unknown", "lost"). `run` is the present
     run, None when idle; `shown` the run whose days and samples are given here: the present one,
-    else the newest. `problem` is an English sentence when something could not be read.
+    else the newest. `timezone` is the settings', in which days begin and times are shown. `problem`
+    is there when something could not be read.
     """
 
     taken_at: datetime
     state: str
     run: RunView | None
     verdict: Verdict | None
-    evidence: tuple[str, ...]
+    evidence: tuple[Told, ...]
     shown: RunView | None
     partitions: tuple[PartitionView, ...]
     samples: tuple[Sample, ...]
@@ -58,7 +59,8 @@ class Snapshot:
     tables: tuple[str, ...]
     demo: bool
     connections: int
-    problem: str | None = None
+    timezone: str
+    problem: Told | None = None
 
     @property
     def busy(self) -> bool:
@@ -81,7 +83,7 @@ class Kept(Generic[T]):
         self._value = default
         self._asked_at: float | None = None
         self._guard = threading.Lock()
-        self.problem: str | None = None
+        self.problem: Told | None = None
 
     def get(self) -> T:
         """The value; the old one when it cannot be had, and then `problem` says why."""
@@ -101,7 +103,7 @@ class Kept(Generic[T]):
             self._value = self._ask()
             self.problem = None
         except BatchSyncError as error:
-            self.problem = str(error)
+            self.problem = error.told
         self._asked_at = self._clock.monotonic()
 
 
@@ -113,6 +115,7 @@ class Place:
     tables: tuple[str, ...]
     demo: bool
     connections: int
+    timezone: str
 
 
 class SnapshotReader:
@@ -145,7 +148,7 @@ class SnapshotReader:
         try:
             return self._read()
         except StoreError as error:
-            return self._snapshot(problem=str(error))
+            return self._snapshot(problem=error.told)
 
     def _read(self) -> Snapshot:
         store, target = self._store, self._place.target
@@ -166,7 +169,7 @@ class SnapshotReader:
             problem=self._data_range.problem or self._elsewhere.problem,
         )
 
-    def present(self) -> tuple[RunView | None, Verdict | None, tuple[str, ...]]:
+    def present(self) -> tuple[RunView | None, Verdict | None, tuple[Told, ...]]:
         """The present run with its verdict; the run of a holder found dead is closed on the way."""
         run = self._store.running(self._place.target)
         if run is None:
@@ -182,7 +185,7 @@ class SnapshotReader:
                 progress_age_s=(now - run.progress_at).total_seconds(),
             )
         except BatchSyncError as error:
-            return run, Verdict.UNKNOWN, (str(error),)
+            return run, Verdict.UNKNOWN, (error.told,)
         if look.verdict is not Verdict.DEAD:
             return run, look.verdict, look.evidence
         self.close_dead(run)
@@ -191,7 +194,7 @@ class SnapshotReader:
     def close_dead(self, run: RunView) -> None:
         """Close a run whose holder is dead, in target and store."""
         status, why = self._looker.close_dead(run.id, run.holder, by=current_user())
-        self._store.finish(run.id, status, error=why or None, at=self._clock.now())
+        self._store.finish(run.id, status, error=why, at=self._clock.now())
 
     def _view_of(self, conflict: Conflict) -> RunView | None:
         """A run that only its lock or its target tells of, as a view.
@@ -227,14 +230,14 @@ class SnapshotReader:
         *,
         run: RunView | None = None,
         verdict: Verdict | None = None,
-        evidence: tuple[str, ...] = (),
+        evidence: tuple[Told, ...] = (),
         shown: RunView | None = None,
         recent: tuple[RunView, ...] = (),
         partitions: tuple[PartitionView, ...] = (),
         samples: tuple[Sample, ...] = (),
         log: tuple[LogLine, ...] = (),
         sparklines: dict[str, tuple[float, ...]] | None = None,
-        problem: str | None = None,
+        problem: Told | None = None,
     ) -> Snapshot:
         well = verdict in {None, Verdict.RUNNING}
         state = (
@@ -260,5 +263,6 @@ class SnapshotReader:
             tables=self._place.tables,
             demo=self._place.demo,
             connections=self._place.connections,
+            timezone=self._place.timezone,
             problem=problem,
         )

@@ -6,6 +6,7 @@ text. That at most one run of a target is running is kept by a unique index, not
 
 from __future__ import annotations
 
+import json
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -35,6 +36,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.types import TypeDecorator
 
 from sync.errors import StoreError, UnknownRun
 from sync.model import (
@@ -53,15 +55,35 @@ from sync.model import (
     RunView,
     Sample,
     Token,
+    Told,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from sqlalchemy import URL, Connection, Row
+    from sqlalchemy import URL, Connection, Dialect, Row
 
 REVISION = "0001"
 MIGRATION_S = 60
+
+
+class ToldText(TypeDecorator[Told]):
+    """A Told as JSON text; pure ASCII, so that no fact is too odd for a database."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Told | None, dialect: Dialect) -> str | None:
+        """To text."""
+        del dialect
+        return json.dumps(value.to_json()) if value else None
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Told | None:
+        """From text."""
+        del dialect
+        return Told.from_json(json.loads(value)) if value else None
+
+
 metadata = MetaData()
 run_table = Table(
     "run",
@@ -92,7 +114,7 @@ run_table = Table(
     Column("current", Text),
     Column("held_back", Integer, nullable=False, default=0),
     Column("failed", Integer, nullable=False, default=0),
-    Column("error", Text),
+    Column("error", ToldText),
     Index("run_newest", "target", "started_at"),
     Index("run_start_key", "start_key", unique=True),
     Index(
@@ -113,7 +135,7 @@ partition_table = Table(
     Column("rows", BigInteger, nullable=False),
     Column("target_rows", BigInteger, nullable=False),
     Column("seconds", Float),
-    Column("error", Text),
+    Column("error", ToldText),
 )
 sample_table = Table(
     "sample",
@@ -129,7 +151,7 @@ event_table = Table(
     Column("run_id", ForeignKey("run.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("at", Float, nullable=False),
     Column("event", String(64), nullable=False),
-    Column("text", Text, nullable=False),
+    Column("text", ToldText, nullable=False),
 )
 
 
@@ -294,7 +316,7 @@ class Store:
                 )
         return CancelMode(asked) if asked else None
 
-    def finish(self, run_id: RunId, status: RunStatus, *, error: str | None, at: datetime) -> bool:
+    def finish(self, run_id: RunId, status: RunStatus, *, error: Told | None, at: datetime) -> bool:
         """Move a run to its end, if it has not ended; True when this call did it."""
         before = [state.value for state, following in MOVES.items() if status in following]
         with self._transaction() as connection:

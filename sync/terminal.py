@@ -51,7 +51,7 @@ def status_lines(snapshot: Snapshot, locale: str, zone: tzinfo) -> list[str]:
         wording.holder_line(conflict, zone),
         wording.progress_line(run.progress, locale),
         wording.verdict(snapshot.verdict, locale),
-        *snapshot.evidence,
+        *(wording.told(what, locale) for what in snapshot.evidence),
     ]
 
 
@@ -60,7 +60,8 @@ def _last_run(snapshot: Snapshot, locale: str) -> list[str]:
     if last is None:
         return [translations(locale).gettext("Nothing has run yet.")]
     when = wording.ago(last.finished_at or last.beat_at, snapshot.taken_at, locale)
-    return [f"{run_line(last, locale)}, {when}", *([last.error] if last.error else [])]
+    error = [wording.told(last.error, locale)] if last.error else []
+    return [f"{run_line(last, locale)}, {when}", *error]
 
 
 def run_line(run: RunView, locale: str) -> str:
@@ -92,7 +93,7 @@ def history_lines(runs: Iterable[RunView], locale: str, zone: tzinfo) -> list[st
                     wording.number(run.progress.rows_done, locale),
                     wording.duration(run.duration_s, locale),
                     f"{run.holder.user}@{run.holder.host}",
-                    run.error or "",
+                    wording.told(run.error, locale) if run.error else "",
                 ]
                 for run in runs
             ),
@@ -141,9 +142,14 @@ def finding_lines(findings: Iterable[Finding], locale: str) -> list[str]:
     marks = {True: gettext("ok"), False: gettext("wrong"), None: gettext("unsure")}
     lines = []
     for finding in findings:
-        lines.append(f"[{marks[finding.ok]}] {finding.name}: {finding.text}")
-        if finding.hint and not finding.ok:
-            lines.append(f"    {finding.hint}")
+        line = gettext("[{mark}] {name}: {what}").format(
+            mark=marks[finding.ok],
+            name=finding.name.words(gettext),
+            what=finding.told.sentence(gettext),
+        )
+        lines.append(line)
+        if finding.told.hint and not finding.ok:
+            lines.append(f"    {finding.told.advice(gettext)}")
     return lines
 
 

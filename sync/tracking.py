@@ -10,9 +10,11 @@ import threading
 from collections import Counter, deque
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import reduce
 from typing import TYPE_CHECKING
 
-from sync.model import LogLine, PartitionStatus, PartitionView, PlanState, Progress, Sample
+from sync.errors import N_
+from sync.model import LogLine, PartitionStatus, PartitionView, PlanState, Progress, Sample, Told
 from sync.store import Tick
 
 if TYPE_CHECKING:
@@ -90,7 +92,7 @@ class Tracker:
             self._in_flight = 0
             self._progress_at = self._clock.now()
 
-    def failed(self, group: Group, error: str) -> None:
+    def failed(self, group: Group, error: Told) -> None:
         """A group could not be copied."""
         self._move(group, PartitionStatus.FAILED, error=error)
 
@@ -105,7 +107,7 @@ class Tracker:
         *,
         rows: dict[date, int] | None = None,
         seconds: float | None = None,
-        error: str | None = None,
+        error: Told | None = None,
     ) -> None:
         with self._guard:
             for p in group.partitions:
@@ -124,7 +126,7 @@ class Tracker:
                 self._in_flight = rows
                 self._progress_at = self._clock.now()
 
-    def note(self, event: str, text: str) -> None:
+    def note(self, event: str, text: Told) -> None:
         """Something worth a line in the run's log."""
         with self._guard:
             self._events.append(LogLine(at=datetime.now(UTC), event=event, text=text))
@@ -194,8 +196,14 @@ class Tracker:
             self._events = [*tick.events, *self._events]
 
 
-def sentences(errors: Iterable[str], *, limit: int = 3) -> str:
-    """The first few different errors, and how many more there are."""
+def together(errors: Iterable[Told], *, limit: int = 3) -> Told:
+    """The first few different errors as one, and how many more there are."""
     different = list(dict.fromkeys(errors))
-    more = f" (and {len(different) - limit} more)" if len(different) > limit else ""
-    return " ".join(different[:limit]) + more
+    first, left = different[:limit], len(different) - limit
+    if left > 0:
+        first.append(Told(N_("And {count} more."), count=left))
+    return reduce(_followed, first)
+
+
+def _followed(one: Told, other: Told) -> Told:
+    return Told(N_("{one}"), hint=N_("{other}"), one=one, other=other)

@@ -73,6 +73,7 @@ def open_operations(settings: Settings) -> Operations:
         tables=tuple(table.target for table in settings.tables),
         demo=demo_in_use,
         connections=settings.run.connections,
+        timezone=settings.timezone,
     )
     return Operations(
         Parts(

@@ -6,7 +6,6 @@ Dates and times are ISO 8601 in every language.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from datetime import timedelta
 from functools import cache
 from io import BytesIO
@@ -20,15 +19,15 @@ from babel.messages.pofile import read_po
 from babel.numbers import format_decimal
 from babel.support import NullTranslations, Translations
 
-from sync.errors import ENDS, N_, LeaseHeld
+from sync.errors import N_, LeaseHeld
 from sync.model import Conflict, Progress, Verdict
 from sync.shapes import holder_json, progress_json, range_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
     from datetime import datetime, tzinfo
 
     from sync.errors import BatchSyncError
+    from sync.model import Told
 
 LOCALES = ("en", "zh_CN")
 LOCALE_DIR = Path(__file__).parent / "locale"
@@ -37,7 +36,7 @@ START_HREF = "/api/v1/sync-status/sync/batch"
 
 # A language we have in one spelling serves all who ask for it in another.
 _ALIASES = {"zh": "zh_CN"}
-# Facts that are words of ours; all others (names, addresses, what was typed) stay as they are.
+# The fact `role` is a word of ours; all others (names, addresses, what was typed) stay as they are.
 _ROLES = (N_("source"), N_("target"), N_("store"))
 
 _LABELS = {
@@ -64,6 +63,8 @@ _LABELS = {
     "drifted": N_("Drifted"),
     "not_closed": N_("Day not over"),
 }
+
+_UNITS = (N_("{n} d"), N_("{n} h"), N_("{n} min"), N_("{n} s"))
 
 _VERDICTS = {
     Verdict.DEAD: N_("It is dead: its locks are free."),
@@ -135,27 +136,14 @@ def translations(locale: str) -> NullTranslations:
     return Translations(compiled, domain="batch_sync")
 
 
+def told(what: Told, locale: str) -> str:
+    """What a run, the evidence or the doctor tells, with how to mend it."""
+    return what.words(translations(locale).gettext)
+
+
 def sentence(error: BatchSyncError, locale: str) -> str:
     """What went wrong and how to mend it."""
-    gettext = translations(locale).gettext
-    what = gettext(error.template).format_map(_facts(error, "role", gettext))
-    if not error.hint:
-        return what
-    # In a hint, {role} is the name of a section of the settings.
-    hint = gettext(error.hint).format_map(_facts(error, "advice", gettext))
-    # A reason in a database's own words ends without a full stop.
-    both = gettext("{sentence} {hint}") if what.endswith(ENDS) else gettext("{sentence}. {hint}")
-    return both.format(sentence=what, hint=hint)
-
-
-def _facts(
-    error: BatchSyncError, translated: str, gettext: Callable[[str], str]
-) -> Mapping[str, object]:
-    # A fact that is missing must not hide the error behind one of ours: it shows as "?".
-    facts: defaultdict[str, object] = defaultdict(lambda: "?", error.facts)
-    if translated in facts:
-        facts[translated] = gettext(str(facts[translated]))
-    return facts
+    return told(error.told, locale)
 
 
 def status(value: str, locale: str) -> str:
@@ -184,20 +172,20 @@ def rate(rows_per_s: float, locale: str) -> str:
 
 
 def duration(seconds: float, locale: str) -> str:
-    """A length of time in its two largest units."""
+    """A length of time in its two largest units, the second only where it is not zero."""
     texts = translations(locale)
     if seconds < 1:
         return texts.gettext("under 1 s")
     minutes, s = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)
-    if days:
-        return texts.gettext("{d} d {h} h").format(d=days, h=hours)
-    if hours:
-        return texts.gettext("{h} h {min} min").format(h=hours, min=minutes)
-    if minutes:
-        return texts.gettext("{min} min {s} s").format(min=minutes, s=s)
-    return texts.gettext("{s} s").format(s=s)
+    counts = (days, hours, minutes, s)
+    largest = next(place for place, count in enumerate(counts) if count)
+    return " ".join(
+        texts.gettext(unit).format(n=count)
+        for unit, count in [*zip(_UNITS, counts, strict=True)][largest : largest + 2]
+        if count
+    )
 
 
 def ago(then: datetime, now: datetime, locale: str) -> str:

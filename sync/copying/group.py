@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from sync.databases.failures import DRIVER_ERRORS, Failure, failure
 from sync.databases.ledger import Checkpoint
 from sync.errors import N_, CopyError
+from sync.model import Told
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -178,8 +179,15 @@ def expect_rows(group: Group, *, counted: int, copied: int) -> None:
         raise CopyError(
             table=group.pair.name,
             days=str(group.days),
-            reason=f"{copied} rows came, but {counted} were counted in the same snapshot",
-            advice=N_(
-                "Look for triggers or rules on the target that drop or add rows, then start again."
+            reason=Told(
+                N_("{copied} rows came, but {counted} were counted in the same snapshot"),
+                copied=copied,
+                counted=counted,
+            ),
+            advice=Told(
+                N_(
+                    "Look for triggers or rules on the target that drop or add rows,"
+                    " then start again."
+                )
             ),
         )

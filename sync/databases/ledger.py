@@ -38,7 +38,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator
 
 from sync.errors import N_, LeaseLost, SchemaError
-from sync.model import DateRange, Holder, Only, Progress, RunId, RunStatus, RunView, Token
+from sync.model import DateRange, Holder, Only, Progress, RunId, RunStatus, RunView, Token, Told
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -114,7 +114,7 @@ class LedgerRun:
     beat_age_s: float
     progress: Progress
     outcome: RunStatus | None
-    reason: str | None
+    reason: Told | None
     backend: tuple[int, str] | None
     beat_at: datetime
     released_at: datetime | None
@@ -290,7 +290,8 @@ class Ledger:
             .with_for_update(read=True)
         )
         if connection.execute(mine).first() is None:
-            raise LeaseLost(reason=f"token {token} is no longer the target's")
+            raised = N_("token {token} is no longer the target's")
+            raise LeaseLost(reason=Told(raised, token=token))
 
     def beat(
         self, connection: Connection, *, token: Token, run_id: RunId, progress: Progress
@@ -306,7 +307,7 @@ class Ledger:
             .values(beat_at=database_now(), **_counts(progress))
         )
         if beaten.rowcount != 1:
-            raise LeaseLost(reason="its run was closed by somebody else")
+            raise LeaseLost(reason=Told(N_("its run was closed by somebody else")))
 
     def close(
         self,
@@ -430,7 +431,7 @@ def _ledger_run(row: Any) -> LedgerRun:
             rows_total=row["rows_total"],
         ),
         outcome=RunStatus(row["outcome"]) if row["outcome"] else None,
-        reason=row["reason"],
+        reason=Told(N_("{reason}"), reason=row["reason"]) if row["reason"] else None,
         backend=(facts["backend_pid"], facts["backend_start"]) if "backend_pid" in facts else None,
         beat_at=row["beat_at"],
         released_at=row["released_at"],

@@ -34,7 +34,8 @@ class Column:
 class Table:
     """A table as it stands in a database. `schema` is None where the engine has none.
 
-    `key` is the primary key, in order; `unique` are the column sets of all unique indexes.
+    `key` is the primary key, in order; `unique` are the column sets of all unique indexes,
+    `indexed` the first columns of all indexes.
     """
 
     schema: str | None
@@ -42,6 +43,7 @@ class Table:
     columns: tuple[Column, ...]
     key: tuple[str, ...] = ()
     unique: tuple[frozenset[str], ...] = ()
+    indexed: frozenset[str] = frozenset()
 
     def column(self, name: str) -> Column | None:
         """The column of that exact name, or None."""

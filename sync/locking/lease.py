@@ -17,11 +17,21 @@ from sqlalchemy.exc import DBAPIError
 from sync.databases.failures import DRIVER_ERRORS, Failure, failure, reason
 from sync.databases.postgres import PostgresDatabase
 from sync.databases.sqlite import SqliteDatabase
-from sync.errors import ConnectError, LeaseHeld, LeaseLost, LockError, RightsError
+from sync.errors import N_, ConnectError, LeaseHeld, LeaseLost, LockError, RightsError
 from sync.locking import session as sessions
 from sync.locking.file import FileLease, read_record
 from sync.locking.holder import ProcessState, process_state
-from sync.model import Conflict, DateRange, Holder, Progress, RunId, RunStatus, Token, Verdict
+from sync.model import (
+    Conflict,
+    DateRange,
+    Holder,
+    Progress,
+    RunId,
+    RunStatus,
+    Token,
+    Told,
+    Verdict,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,7 +51,7 @@ class Closed:
     """A run of a former holder that was closed as interrupted, and the evidence for it."""
 
     run_id: RunId
-    reason: str
+    reason: Told
 
 
 class TargetLock:
@@ -195,7 +205,8 @@ class Lease:
     def check(self) -> None:
         """Raise LeaseLost when the lock file was removed or replaced under us."""
         if not self._held.file.intact():
-            raise LeaseLost(reason=f"the lock file {self._held.file.path} was removed or replaced")
+            gone = N_("the lock file {path} was removed or replaced")
+            raise LeaseLost(reason=Told(gone, path=self._held.file.path))
 
     def fence(self, connection: Connection) -> None:
         """The last statement of a transaction that writes rows. Raises LeaseLost."""
@@ -214,10 +225,11 @@ class Lease:
             with self._held.session_guard:
                 if session.invalidated:
                     # SQLAlchemy would open a new one, which has no lock.
-                    raise LeaseLost(reason="the lock's session ended")
+                    raise LeaseLost(reason=Told(N_("the lock's session ended")))
                 self.ledger.beat(session, token=self.token, run_id=self.run_id, progress=progress)
         except DBAPIError as error:
-            raise LeaseLost(reason=f"the lock's session ended: {reason(error)}") from None
+            ended = N_("the lock's session ended: {reason}")
+            raise LeaseLost(reason=Told(ended, reason=reason(error))) from None
 
     def rows_in_flight(self) -> int:
         """Rows that the target has taken in uncommitted COPYs of this run.
@@ -339,7 +351,7 @@ def _close_former(
     zombies = 0
     if held.session is not None and (zombies := sessions.backends_of(held.session, run.run_id)):
         sessions.end_backends(held.session, run.run_id, timeout_s=BACKENDS_GONE_S)
-    why = evidence_text(
+    why = why_closed(
         run.holder, verdict=Verdict.LOST if zombies else Verdict.DEAD, backends=zombies
     )
     with connection.begin():
@@ -349,21 +361,26 @@ def _close_former(
             run_id=run.run_id,
             outcome=RunStatus.INTERRUPTED,
             ended_by=f"{by.user}@{by.host}",
-            reason=why,
+            reason=str(why),
         )
     return Closed(run_id=run.run_id, reason=why)
 
 
-def evidence_text(holder: Holder, *, verdict: Verdict, backends: int = 0) -> str:
-    """Why a run was closed as interrupted, in one English sentence."""
-    who = f"process {holder.pid} on {holder.host}"
+def why_closed(holder: Holder, *, verdict: Verdict, backends: int = 0) -> Told:
+    """Why a run was closed as interrupted, in one sentence."""
     if verdict is Verdict.LOST:
-        return (
-            f"Its lease was lost: the lock was free, but {backends} sessions of {who} still lived."
+        text = N_(
+            "Its lease was lost: the lock was free,"
+            " but {backends} sessions of process {pid} on {host} still lived."
         )
-    if process_state(holder) is ProcessState.GONE:
-        return f"Its holder died: {who} is gone and the lock was free."
-    return f"Its holder let go without saying goodbye: the lock of {who} was free."
+    elif process_state(holder) is ProcessState.GONE:
+        text = N_("Its holder died: process {pid} on {host} is gone and the lock was free.")
+    else:
+        text = N_(
+            "Its holder let go without saying goodbye:"
+            " the lock of process {pid} on {host} was free."
+        )
+    return Told(text, pid=holder.pid, host=holder.host, backends=backends)
 
 
 def _file_conflict(path: Path, before: Conflict | None) -> tuple[Conflict, bool]:

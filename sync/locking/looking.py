@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from sync.databases.failures import DRIVER_ERRORS
 from sync.databases.postgres import PostgresDatabase
-from sync.errors import ConnectError
+from sync.errors import N_, ConnectError
 from sync.locking import session as sessions
 from sync.locking.file import is_free
 from sync.locking.holder import ProcessState, on_this_host, process_state
-from sync.locking.lease import conflict_of, evidence_text, record_conflict
+from sync.locking.lease import conflict_of, record_conflict, why_closed
 from sync.locking.verdict import Evidence, verdict
-from sync.model import RunStatus, Verdict
+from sync.model import RunStatus, Told, Verdict
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,12 +28,20 @@ if TYPE_CHECKING:
     from sync.settings import RunSettings
 
 
+_PROCESS = {
+    ProcessState.RUNNING: N_("Process {pid} on {host} is alive."),
+    ProcessState.STOPPED: N_("Process {pid} on {host} is stopped (paused)."),
+    ProcessState.GONE: N_("Process {pid} on {host} is gone."),
+    ProcessState.UNSEEN: N_("Process {pid} on {host} cannot be seen from here."),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A verdict and the evidence for it, in English sentences."""
+    """A verdict and the evidence for it, in sentences."""
 
     verdict: Verdict
-    evidence: tuple[str, ...]
+    evidence: tuple[Told, ...]
 
 
 class Looker:
@@ -66,10 +74,10 @@ class Looker:
             beat_age_s=beat_age_s,
             progress_age_s=progress_age_s,
         )
-        told = verdict(
+        found = verdict(
             seen, heartbeat_old_s=self._run.heartbeat_old_s, stall_after_s=self._run.stall_after_s
         )
-        return Look(told, _sentences(seen, holder))
+        return Look(found, _sentences(seen, holder))
 
     def _probe(self, run_id: RunId, holder: Holder) -> tuple[int, int, int]:
         """How many locks a run took, how many it no longer has, and how many backends it has."""
@@ -119,12 +127,14 @@ class Looker:
             None,
         )
 
-    def close_dead(self, run_id: RunId, holder: Holder, *, by: str) -> tuple[RunStatus, str]:
+    def close_dead(
+        self, run_id: RunId, holder: Holder, *, by: str
+    ) -> tuple[RunStatus, Told | None]:
         """Close the run of a holder that is dead.
 
         How it ended, by the target's own record where it has one.
         """
-        reason = evidence_text(holder, verdict=Verdict.DEAD)
+        reason = why_closed(holder, verdict=Verdict.DEAD)
         try:
             with self._target.connect() as connection, connection.begin():
                 ledger = self._lock.ledger
@@ -136,14 +146,14 @@ class Looker:
                 if run is None:
                     return RunStatus.INTERRUPTED, reason
                 if run.outcome is not None:
-                    return run.outcome, run.reason or ""
+                    return run.outcome, run.reason
                 ledger.close(
                     connection,
                     token=run.token,
                     run_id=run_id,
                     outcome=RunStatus.INTERRUPTED,
                     ended_by=by,
-                    reason=reason,
+                    reason=str(reason),
                 )
         except (*DRIVER_ERRORS, ConnectError):
             pass  # the next start closes it there
@@ -156,16 +166,13 @@ def _holds_file(path: Path, run_id: RunId) -> bool:
     return record is not None and record.run_id == run_id and not is_free(path)
 
 
-def _sentences(seen: Evidence, holder: Holder) -> tuple[str, ...]:
-    process = {
-        ProcessState.RUNNING: "is alive",
-        ProcessState.STOPPED: "is stopped (paused)",
-        ProcessState.GONE: "is gone",
-        ProcessState.UNSEEN: "cannot be seen from here",
-    }[seen.process]
-    lock = "The lock is free." if seen.locks_free else "The lock is held."
+def _sentences(seen: Evidence, holder: Holder) -> tuple[Told, ...]:
     return (
-        f"Process {holder.pid} on {holder.host} {process}.",
-        lock,
-        f"Last heartbeat {seen.beat_age_s:.0f} s ago, progress {seen.progress_age_s:.0f} s ago.",
+        Told(_PROCESS[seen.process], pid=holder.pid, host=holder.host),
+        Told(N_("The lock is free.") if seen.locks_free else N_("The lock is held.")),
+        Told(
+            N_("Last heartbeat {beat_age_s} s ago, progress {progress_age_s} s ago."),
+            beat_age_s=round(seen.beat_age_s),
+            progress_age_s=round(seen.progress_age_s),
+        ),
     )

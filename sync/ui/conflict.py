@@ -55,7 +55,9 @@ def details(conflict: Conflict, snapshot: Snapshot, reader: Reader, *, refused: 
         paragraph(reader.sentence(LeaseHeld(conflict)), look="lead") if refused else None,
         facts(_facts(conflict, snapshot, reader)) if conflict.holder else None,
         paragraph(_identity(conflict, reader), look="note") if conflict.holder else None,
-        bullets(snapshot.evidence) if conflict.verdict is not Verdict.RUNNING else None,
+        bullets(map(reader.told, snapshot.evidence))
+        if conflict.verdict is not Verdict.RUNNING
+        else None,
         paragraph(_advice(conflict, reader)),
     )
 

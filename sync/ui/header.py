@@ -51,7 +51,7 @@ def notices(snapshot: Snapshot, reader: Reader) -> None:
         text = _("This is the demo: two SQLite files with sample data. Nothing else is touched.")
         show(tag("p", text, class_="bs-notice"))
     if snapshot.problem:
-        show(tag("p", snapshot.problem, class_="bs-notice warn", role="alert"))
+        show(tag("p", reader.told(snapshot.problem), class_="bs-notice warn", role="alert"))
 
 
 def _switch_language() -> None:

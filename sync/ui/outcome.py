@@ -103,6 +103,7 @@ def _counts(snapshot: Snapshot, run: RunView, reader: Reader) -> list[tuple[str,
 
 def _what_happened(run: RunView, reader: Reader) -> str:
     _ = reader.gettext
+    told = reader.told(run.error) if run.error else None
     match trouble_of(run):
         case Trouble.HELD_BACK:
             return _(
@@ -112,13 +113,9 @@ def _what_happened(run: RunView, reader: Reader) -> str:
         case Trouble.CANCELLED:
             return _("Somebody asked it to stop. Days that were done are whole.")
         case Trouble.INTERRUPTED:
-            return run.error or _(
-                "Its process ended before it was done. Days that were done are whole."
-            )
+            return told or _("Its process ended before it was done. Days that were done are whole.")
         case _:
-            return run.error or _(
-                "The rest was copied. Days that failed stand as they were before."
-            )
+            return told or _("The rest was copied. Days that failed stand as they were before.")
 
 
 def _details(snapshot: Snapshot, reader: Reader) -> list[str]:
@@ -128,7 +125,7 @@ def _details(snapshot: Snapshot, reader: Reader) -> list[str]:
         for p in snapshot.partitions
         if p.status in {PartitionStatus.FAILED, PartitionStatus.HELD_BACK}
     ]
-    lines = [*snapshot.evidence, *(_detail(p, reader) for p in wrong)]
+    lines = [*map(reader.told, snapshot.evidence), *(_detail(p, reader) for p in wrong)]
     if len(lines) <= LINES_MAX:
         return lines
     more = reader.gettext("and {count} more").format(count=reader.number(len(lines) - LINES_MAX))
@@ -144,7 +141,8 @@ def _detail(partition: PartitionView, reader: Reader) -> str:
             source=reader.number(partition.rows),
             target=reader.number(partition.target_rows),
         )
-    error = partition.error or reader.status(partition.status)
+    status = reader.status(partition.status)
+    error = reader.told(partition.error) if partition.error else status
     place = f"{partition.table}, {partition.day}: "
     if partition.table in error and str(partition.day) in error:
         place = ""

@@ -33,7 +33,7 @@ ICON = "🔁"
 def draw(operations: Operations) -> None:
     """The whole page for one reader."""
     snapshot = operations.snapshot()
-    me = reader.current(actions.own_runs())
+    me = reader.current(actions.own_runs(), snapshot.timezone)
     _begin(state_card.title(snapshot, me), me)
     live = Live()
     # First, so that nothing that comes and goes before it makes it another element.
@@ -55,13 +55,13 @@ def draw(operations: Operations) -> None:
 @contextmanager
 def opening() -> Iterator[None]:
     """A word while the process opens its databases, once; the demo's are made then."""
-    with st.spinner(reader.current(frozenset()).gettext("Opening the databases…")):
+    with st.spinner(reader.current().gettext("Opening the databases…")):
         yield
 
 
 def draw_failure(error: BatchSyncError) -> None:
     """The page when there is nothing to draw: wrong settings, or a store that does not open."""
-    me = reader.current(frozenset())
+    me = reader.current()
     _begin(me.gettext("Batch Sync"), me)
     note = me.gettext("Mend it, then reload this page.")
     news.error_card(me.gettext("Batch Sync cannot start"), error, me, note)

@@ -1,10 +1,10 @@
-"""Who looks at the page: his language, his clock, and which runs he started from this page."""
+"""Who looks at the page: his language, the installation's clock, and which runs he started here."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 import streamlit as st
 from babel.numbers import format_compact_decimal
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from gettext import NullTranslations
 
     from sync.errors import BatchSyncError
-    from sync.model import RunId, Verdict
+    from sync.model import RunId, Told, Verdict
 
 # By locale: how a language stands in the address, and how its speakers call it.
 CODES = {"en": "en", "zh_CN": "zh"}
 COMPACT_FROM = 100_000
-SECONDS_UNTIL, SECONDS_AN_HOUR = 90, 3570
+SECONDS_UNTIL = 90
 NAMES = {"en": "English", "zh_CN": "中文"}
 
 
@@ -41,6 +41,10 @@ class Reader:
     def ngettext(self, one: str, many: str, count: int) -> str:
         """The translation for `count` things."""
         return self.texts.ngettext(one, many, count)
+
+    def told(self, what: Told) -> str:
+        """What a run or the evidence tells, in the reader's words."""
+        return wording.told(what, self.locale)
 
     def sentence(self, error: BatchSyncError) -> str:
         """An error in the reader's words."""
@@ -82,9 +86,7 @@ class Reader:
 
     def roughly(self, seconds: float) -> str:
         """A span of time that is a guess: no seconds behind minutes."""
-        if SECONDS_UNTIL <= seconds < SECONDS_AN_HOUR:
-            return self.gettext("{min} min").format(min=round(seconds / 60))
-        return self.duration(seconds)
+        return self.duration(60 * round(seconds / 60) if seconds >= SECONDS_UNTIL else seconds)
 
     def ago(self, then: datetime, now: datetime) -> str:
         """How long ago `then` was."""
@@ -99,17 +101,16 @@ class Reader:
         return moment.astimezone(self.zone).strftime("%H:%M:%S" if seconds else "%H:%M")
 
 
-def current(own_runs: frozenset[RunId]) -> Reader:
-    """The reader of this browser session: language by the address's `lang`, else by the browser."""
+def current(own_runs: frozenset[RunId] = frozenset(), timezone: str = "UTC") -> Reader:
+    """The reader of this browser session: language by the address's `lang`, else by the browser.
+
+    Times are in the settings' zone, not in the browser's: all who look see the same.
+    """
     asked = st.query_params.get("lang") or st.context.locale
     locale = wording.pick_locale(asked, default="en")
     return Reader(
-        locale=locale, zone=_zone(), texts=wording.translations(locale), own_runs=own_runs
+        locale=locale,
+        zone=ZoneInfo(timezone),
+        texts=wording.translations(locale),
+        own_runs=own_runs,
     )
-
-
-def _zone() -> ZoneInfo:
-    try:
-        return ZoneInfo(st.context.timezone or "UTC")
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return ZoneInfo("UTC")

@@ -51,7 +51,7 @@ def log(snapshot: Snapshot, reader: Reader) -> Markup:
         tag(
             "li",
             tag("time", reader.clock(line.at, seconds=True)),
-            tag("span", line.text, lang="en"),
+            tag("span", reader.told(line.text)),
         )
         for line in sorted(snapshot.log, key=lambda line: line.at, reverse=True)[:LINES_MAX]
     ]

@@ -21,7 +21,8 @@ UNKNOWN = "–"
 def state(snapshot: Snapshot, reader: Reader) -> Markup:
     """The whole card."""
     _ = reader.gettext
-    updated = _("Updated {time}").format(time=reader.clock(snapshot.taken_at, seconds=True))
+    clock = f"{reader.clock(snapshot.taken_at, seconds=True)} {snapshot.timezone}"
+    updated = _("Updated {time}").format(time=clock)
     badge_ = badge(*_word(snapshot, reader))
     head = tag("div", badge_, tag("span", updated, class_="bs-note"), class_="bs-head")
     lead = paragraph(sentence(snapshot, reader), look="lead")

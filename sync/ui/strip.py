@@ -125,7 +125,7 @@ def _tip_line(partition: PartitionView, reader: Reader) -> str:
     if partition.seconds is not None:
         facts.append(reader.duration(partition.seconds))
     if partition.error:
-        facts.append(partition.error[:ERROR_MAX])
+        facts.append(reader.told(partition.error)[:ERROR_MAX])
     return f"{partition.table}: " + " · ".join(facts)
 
 

@@ -1,21 +1,14 @@
 """Each state of the page in a real browser: readable, accessible, and no wider than the window."""
 
-import os
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from urllib.request import urlopen
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 
+from tests.browser.dashboards import served
 from tests.views.fakes import SNAPSHOTS
 
-ROOT = Path(__file__).parent.parent.parent
 SCRIPT = """
 import streamlit as st
 from sync.ui import page
@@ -25,7 +18,6 @@ if "operations" not in st.session_state:
 page.draw(st.session_state["operations"])
 """
 LOOKS = {"wide-light-en": (1280, "light", "en"), "phone-dark-zh": (390, "dark", "zh")}
-START_DEADLINE_S = 30.0
 AXE_RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}
 
 
@@ -34,33 +26,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server of the page over canned snapshots, with the dashboard's own configuration."""
     script = tmp_path_factory.mktemp("page") / "page.py"
     script.write_text(SCRIPT)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = subprocess.Popen(
-        [sys.executable, "-m", "streamlit", "run", script, f"--server.port={port}"],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        stdout=subprocess.DEVNULL,
-    )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        _wait_until_healthy(url, server)
+    with served(script) as url:
         yield url
-    finally:
-        server.terminate()
-        server.wait(20)
-
-
-def _wait_until_healthy(url: str, server: "subprocess.Popen[bytes]") -> None:
-    deadline = time.monotonic() + START_DEADLINE_S
-    while time.monotonic() < deadline and server.poll() is None:
-        try:
-            with urlopen(f"{url}/_stcore/health", timeout=5):  # noqa: S310 - our own server
-                return
-        except OSError:
-            time.sleep(0.1)
-    pytest.fail("the server did not start")
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +106,8 @@ def test_a_start_is_spoken_by_the_line_that_stood_there_and_shown_in_the_title(
 
     page.get_by_role("button", name="Start sync").click()
     page.wait_for_function("document.title.startsWith('69%')")
+    # The title is sent first.
+    page.wait_for_function("it => !it.textContent.startsWith('Nothing')", arg=line)
 
     assert line.text_content() == "Your sync of 2026-09-01 → 2026-10-31 is running."
     assert line.evaluate("it => it.isConnected")

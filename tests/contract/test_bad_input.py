@@ -70,6 +70,7 @@ def assert_free(both: Both, folder: Path) -> None:
         (["2025-02-30", MONDAY], 2, "“2025-02-30” is not a date"),
         ([MONDAY], 2, "Missing argument"),
         (["1725-01-01", MONDAY], 2, "at most 3660 go at once. Split it"),
+        ([MONDAY, "9999-12-31"], 2, "is not between 0002-01-01 and 9998-12-31. Look for a year"),
         ([MONDAY, MONDAY, "--table", "Orders"], 5, "no table “Orders” in the settings"),
     ],
 )

@@ -1,5 +1,6 @@
 """Many real processes at one barrier: one of them holds the lease, the others are told who."""
 
+import os
 import secrets
 import subprocess
 import time
@@ -16,6 +17,8 @@ import pytest
 from sqlalchemy import text
 
 from sync.databases.ledger import Ledger
+from sync.databases.postgres import PostgresDatabase
+from sync.databases.sqlite import SqliteDatabase
 from sync.errors import LeaseHeld
 from sync.locking.holder import current_holder
 from sync.locking.lease import TargetLock, take_lease
@@ -128,7 +131,7 @@ def race(days: Days, *, rounds: int) -> list[RunId]:
 def contend(
     pipe: Connection, settings_file: Path, asking: Barrier, answered: Barrier, rounds: int
 ) -> None:
-    """In every round ask for the lease; who gets it keeps it until all others have their answer."""
+    """In every round ask for the lease; say who was told to have it."""
     settings = load(settings_file)
     assert settings.target is not None
     target = database(
@@ -136,30 +139,43 @@ def contend(
     )
     lock = TargetLock(target, Ledger(target.schema), state_dir=settings.state_dir, run=settings.run)
     answers: list[tuple[bool, tuple[int | None, RunId | None]]] = []
-    for _ in range(rounds):
-        run_id, holder = RunId(secrets.token_hex(4)), current_holder(None)
-        facts: dict[str, Any] = {
-            "days": DateRange(date(2025, 1, 1), date(2025, 1, 2)),
-            "tables": (),
-        }
-        asking.wait(BARRIER_TIMEOUT_S)
-        try:
-            held = lock.acquire(run_id=run_id, holder=holder, **facts)
-        except LeaseHeld as refusal:
-            conflict = refusal.conflict
-            answers.append((False, (conflict.holder and conflict.holder.pid, conflict.run_id)))
-            answered.wait(BARRIER_TIMEOUT_S)
-            continue
-        lease, _ = take_lease(held, lock=lock, target=target, run_id=run_id, holder=holder, **facts)
-        with target.connect(run_id=run_id) as connection:
-            for step, wait in enumerate((answered.wait, None)):
-                with connection.begin():
-                    ink = text("INSERT INTO ink VALUES (:run_id, :step)")
-                    connection.execute(ink, {"run_id": run_id, "step": step})
-                    lease.fence(connection)
-                if wait:
-                    wait(BARRIER_TIMEOUT_S)
-        answers.append((True, (holder.pid, run_id)))
-        lease.close(RunStatus.SUCCEEDED, why=None, progress=Progress())
-        lease.release()
+    try:
+        for _ in range(rounds):
+            asking.wait(BARRIER_TIMEOUT_S)
+            try:
+                winner = win(lock, target, answered)
+                answers.append((True, winner))
+            except LeaseHeld as refusal:
+                holder = refusal.conflict.holder
+                answers.append((False, (holder.pid if holder else None, refusal.conflict.run_id)))
+                answered.wait(BARRIER_TIMEOUT_S)
+    except BaseException:
+        asking.abort()
+        answered.abort()
+        raise
     pipe.send(answers)
+
+
+def win(
+    lock: TargetLock, target: PostgresDatabase | SqliteDatabase, answered: Barrier
+) -> tuple[int, RunId]:
+    """Take the lease, write, keep it until all others have their answer, write again, let go."""
+    facts: dict[str, Any] = {
+        "run_id": RunId(secrets.token_hex(4)),
+        "holder": current_holder(None),
+        "days": DateRange(date(2025, 1, 1), date(2025, 1, 2)),
+        "tables": (),
+    }
+    held = lock.acquire(**facts)
+    with target.connect(run_id=facts["run_id"]) as connection:
+        lease, _ = take_lease(held, connection, lock=lock, target=target, **facts)
+        for step in range(2):
+            with connection.begin():
+                ink = text("INSERT INTO ink VALUES (:run_id, :step)")
+                connection.execute(ink, {"run_id": lease.run_id, "step": step})
+                lease.fence(connection)
+            if step == 0:
+                answered.wait(BARRIER_TIMEOUT_S)
+    lease.close(RunStatus.SUCCEEDED, why=None, progress=Progress())
+    lease.release()
+    return os.getpid(), lease.run_id

@@ -1,4 +1,7 @@
-"""Processes that tests pause, signal and kill: each is forked in milliseconds, from a server that imported all."""
+"""Processes that tests pause, signal and kill.
+
+Each is forked in milliseconds, from a server that has imported everything.
+"""
 
 import multiprocessing
 import os
@@ -65,7 +68,7 @@ class Child:
 
 
 def sync_days(pipe: Connection, settings_file: Path, start: str, end: str) -> None:
-    """Open everything, say so; when told, start a run, say its id and how it ended; stay until told."""
+    """Open everything and say so; when told, start a run, say its id and how it ended; stay."""
     operations = open_operations(load(settings_file))
     pipe.send("ready")
     pipe.recv()

@@ -1,4 +1,4 @@
-"""Holders that die, are paused, lose their lease, or run out of disk; and what others make of it."""
+"""Holders that die, are paused, lose their lease or their disk; and what others make of it."""
 
 import signal
 import subprocess
@@ -81,10 +81,10 @@ def test_a_killed_holders_run_is_closed_with_evidence_by_whoever_looks(
     until(lambda: operations.snapshot().state == "idle", seconds=2)
     run = operations.run(RunId(begun.run_id))
     assert run.status is RunStatus.INTERRUPTED
-    assert f"process {begun.child.pid} " in (run.error or "")
+    assert f"process {begun.child.pid} " in str(run.error)
     assert days.both.target.execute(
         f"SELECT outcome, reason FROM batch_sync_run WHERE run_id = '{begun.run_id}'"
-    ) == [("interrupted", run.error)]
+    ) == [("interrupted", str(run.error))]
     assert versions(days) == {1}
 
 
@@ -125,7 +125,7 @@ def test_a_paused_holder_whose_token_was_raised_writes_nothing_when_it_wakes(
     assert begun.child.told() is RunStatus.INTERRUPTED
     assert versions(days) == {1}
     run = days.installation.operations().run(RunId(begun.run_id))
-    assert "no longer holds the lease" in (run.error or "")
+    assert "no longer holds the lease" in str(run.error)
 
 
 def test_a_holder_that_was_cut_off_is_succeeded_by_another_host_and_writes_nothing_any_more(
@@ -149,7 +149,7 @@ def test_a_holder_that_was_cut_off_is_succeeded_by_another_host_and_writes_nothi
     begun.child.wake()
     assert begun.child.told() is RunStatus.INTERRUPTED
     assert set(days.standing().values()) == {(2, successor.id)}
-    assert "lease was lost" in (other_host.operations().run(RunId(begun.run_id)).error or "")
+    assert "lease was lost" in str(other_host.operations().run(RunId(begun.run_id)).error)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])

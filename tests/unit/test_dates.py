@@ -65,7 +65,7 @@ def test_today_is_told_by_the_configured_zone() -> None:
 def test_everything_else_is_no_date_and_the_error_says_what_was_given(text: str) -> None:
     with pytest.raises(DateError) as caught:
         day(text)
-    assert caught.value.facts == {"given": text}
+    assert caught.value.told.facts == {"given": text}
     assert f"“{text}” is not a date. Write a day as YYYY-MM-DD" in str(caught.value)
 
 

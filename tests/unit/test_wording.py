@@ -1,5 +1,6 @@
 """The words: complete in each language, the same facts in each, and right for every value."""
 
+import json
 import re
 import string
 from collections import Counter
@@ -29,8 +30,10 @@ from sync.model import (
     Progress,
     RunId,
     RunStatus,
+    Told,
     Verdict,
 )
+from sync.tracking import together
 
 PACKAGE = Path(sync.__file__).parent
 CHINESE = wording.LOCALE_DIR / "zh_CN" / "LC_MESSAGES" / "batch_sync.po"
@@ -204,6 +207,39 @@ class TestSentences:
         )
 
 
+class TestWhatIsTold:
+    told = CopyError(
+        table="orders",
+        days=date(2025, 10, 1),
+        reason="disk full",
+        advice=Told(
+            "It was tried {attempts} times. Check the connection, then resume the run.", attempts=3
+        ),
+    ).told
+
+    def test_it_is_told_in_the_language_of_who_reads(self) -> None:
+        assert str(self.told) == (
+            "orders on 2025-10-01 could not be copied: disk full. "
+            "It was tried 3 times. Check the connection, then resume the run."
+        )
+        assert wording.told(self.told, "en") == str(self.told)
+        assert wording.told(self.told, "zh_CN") == (
+            "orders 在 2025-10-01 的数据无法复制：disk full。"
+            "已尝试 3 次。请检查连接，然后恢复任务。"
+        )
+
+    def test_it_is_kept_as_json_with_all_that_is_told_within(self) -> None:
+        again = Told.from_json(json.loads(json.dumps(self.told.to_json())))
+        assert (again, str(again)) == (self.told, str(self.told))
+        assert again != Told(self.told.template, hint=self.told.hint)
+
+    def test_several_errors_are_told_as_one_each_once(self) -> None:
+        errors = [Told("{reason}", reason=letter) for letter in "aabcdea"]
+        assert str(together(errors)) == "a. b. c. And 2 more."
+        assert wording.told(together(errors), "zh_CN") == "a。b。c。另有 2 个错误。"
+        assert together(errors[:2]) == errors[0]
+
+
 class TestNumbersAndTimes:
     @pytest.mark.parametrize(
         ("seconds", "english", "chinese"),
@@ -211,8 +247,10 @@ class TestNumbersAndTimes:
             (0, "under 1 s", "不到 1 秒"),
             (1, "1 s", "1 秒"),
             (59.4, "59 s", "59 秒"),
-            (59.6, "1 min 0 s", "1 分 0 秒"),
-            (3700, "1 h 1 min", "1 小时 1 分"),
+            (59.6, "1 min", "1 分钟"),
+            (61, "1 min 1 s", "1 分钟 1 秒"),
+            (3603, "1 h", "1 小时"),
+            (3700, "1 h 1 min", "1 小时 1 分钟"),
             (90_000, "1 d 1 h", "1 天 1 小时"),
         ],
     )

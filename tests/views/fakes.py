@@ -6,7 +6,7 @@ The page is handed one of these as it is handed the real one; a click moves `nam
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 
-from sync.errors import LeaseHeld
+from sync.errors import CopyError, LeaseHeld, StoreError
 from sync.model import (
     CancelMode,
     Conflict,
@@ -23,6 +23,7 @@ from sync.model import (
     RunView,
     Sample,
     Token,
+    Told,
     Verdict,
 )
 from sync.snapshot import Snapshot
@@ -40,7 +41,18 @@ HOLDER = Holder(
     nonce="",
     since=NOW - timedelta(minutes=18),
 )
-BAD_ERROR = "orders on 2026-09-16 could not be copied: <script>alert(1)</script>\n\n*too long*"
+BAD_ERROR = CopyError(
+    table="orders",
+    days="2026-09-16",
+    reason="<script>alert(1)</script>\n\n*too long*",
+    advice=Told("Mend the cause in the source or the target, then resume the run."),
+).told
+DIED = Told(
+    "Its holder died: process {pid} on {host} is gone and the lock was free.",
+    pid=HOLDER.pid,
+    host=HOLDER.host,
+)
+PLANNED = Told("Planned: {partitions} partitions with {rows} rows.", partitions=61, rows=12_191_800)
 
 MIDWAY = Progress(
     partitions_done=42,
@@ -103,32 +115,31 @@ def a_snapshot(run: RunView | None, *, shown: RunView | None = None, **changes: 
             Sample(at=NOW - timedelta(seconds=60 - s), rows_per_s=7000.0 + s * 20)
             for s in range(0, 60, 5)
         ),
-        log=(LogLine(at=NOW, event="partition.committed", text="orders 2026-10-12: 200,000 rows"),),
+        log=(LogLine(at=NOW, event="run.planned", text=PLANNED),),
         recent=(shown,) if shown else (),
         sparklines={RUN: (7000.0, 7500.0, 7200.0)},
         data_range=(date(2026, 7, 1), date(2026, 11, 23)),
         tables=("orders", "refunds"),
         demo=False,
         connections=5,
+        timezone="UTC",
     )
     return replace(snapshot, **changes)
 
 
-def unwell(verdict: Verdict, evidence: str) -> Snapshot:
+def unwell(verdict: Verdict, evidence: str, **facts: object) -> Snapshot:
     """A holder that does not look well."""
-    return a_snapshot(a_run(), state=verdict.value, verdict=verdict, evidence=(evidence,))
+    told = Told(evidence, pid=HOLDER.pid, host=HOLDER.host, **facts)
+    return a_snapshot(a_run(), state=verdict.value, verdict=verdict, evidence=(told,))
 
 
-def ended(
-    status: RunStatus, bad: PartitionStatus | None = None, evidence: str = "", **changes: object
-) -> Snapshot:
+def ended(status: RunStatus, bad: PartitionStatus | None = None, **changes: object) -> Snapshot:
     """A run that has ended, well or not."""
     rest = PartitionStatus.DONE if bad or status is RunStatus.SUCCEEDED else PartitionStatus.PENDING
     return a_snapshot(
         None,
         shown=a_run(status, **changes),
         partitions=partitions(rest, bad),
-        evidence=(evidence,) if evidence else (),
     )
 
 
@@ -137,15 +148,24 @@ SNAPSHOTS = {
     "running": a_snapshot(a_run()),
     "counting": a_snapshot(a_run(progress=Progress(), current=None), partitions=(), samples=()),
     "stopping": a_snapshot(a_run(cancel=CancelMode.AFTER_GROUP)),
-    "stalled": unwell(Verdict.STALLED, "PID 48213 waits for a lock on orders."),
-    "paused": unwell(Verdict.PAUSED, "Process 48213 is in state T."),
-    "unknown": unwell(Verdict.UNKNOWN, "The last heartbeat is 41 s old."),
+    "stalled": unwell(Verdict.STALLED, "Process {pid} on {host} is alive."),
+    "paused": unwell(Verdict.PAUSED, "Process {pid} on {host} is stopped (paused)."),
+    "unknown": unwell(
+        Verdict.UNKNOWN,
+        "Last heartbeat {beat_age_s} s ago, progress {progress_age_s} s ago.",
+        beat_age_s=41,
+        progress_age_s=43,
+    ),
     "succeeded": ended(RunStatus.SUCCEEDED),
-    "failed": ended(RunStatus.FAILED, PartitionStatus.FAILED, failed=3),
+    "failed": ended(RunStatus.FAILED, PartitionStatus.FAILED, failed=3, error=BAD_ERROR),
     "held_back": ended(RunStatus.FAILED, PartitionStatus.HELD_BACK, held_back=3),
-    "interrupted": ended(RunStatus.INTERRUPTED, evidence="The locks of PID 48213 are free."),
+    "interrupted": ended(RunStatus.INTERRUPTED, error=DIED),
     "cancelled": ended(RunStatus.CANCELLED),
-    "problem": a_snapshot(None, problem="The progress store cannot be read.", data_range=None),
+    "problem": a_snapshot(
+        None,
+        problem=StoreError(address="store.db", reason="disk I/O error").told,
+        data_range=None,
+    ),
 }
 
 

@@ -181,6 +181,34 @@ def test_the_language_follows_the_browser_and_the_switch_stays_in_the_address() 
     assert page.button(key="start").label == "Start sync"
 
 
+@pytest.mark.parametrize(
+    ("name", "chinese"),
+    [
+        ("failed", "orders 在 2026-09-16 的数据无法复制：<script>"),
+        ("failed", "请在源或目标中排除原因，然后恢复任务。"),
+        ("interrupted", "任务异常退出：etl-02 上的进程 48213 已不存在，锁已释放。"),
+        ("stalled", "etl-02 上的进程 48213 仍在运行。"),
+        ("problem", "无法使用进度存储 store.db：disk I/O error。没有启动任何任务。"),
+        ("running", "计划完成：61 个分区，共 12191800 行。"),
+    ],
+)
+def test_what_a_run_told_is_read_in_the_reader_s_language(name: str, chinese: str) -> None:
+    assert chinese in words(opened(FakeOperations(name), lang="zh"))
+
+
+def test_days_and_times_are_the_installation_s_not_the_browser_s(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    away = replace(SNAPSHOTS["running"], timezone="Pacific/Kiritimati", data_range=None)
+    monkeypatch.setitem(SNAPSHOTS, "running", away)
+    page = AppTest.from_function(script, args=(FakeOperations("running"),), default_timeout=20)
+    page.context = {"locale": "en", "timezone": "America/New_York"}
+    page.run()
+
+    assert "Updated 23:30:00 Pacific/Kiritimati" in words(page)
+    assert page.date_input(key="days").value == (date(2026, 11, 17), date(2026, 11, 23))
+
+
 def test_presets_end_with_the_last_whole_day_of_the_source() -> None:
     def spans(first: date, last: date) -> dict[str, str]:
         return {name: str(days) for name, days in presets((first, last), TODAY).items()}
