@@ -153,9 +153,7 @@ class StreamWay:
     def close(self) -> None:
         """Let go of what no mover has."""
         for connection in (self._reader, self._writer):
-            if connection is not None:
-                with suppress(*DRIVER_ERRORS):
-                    connection.close()
+            _let_go(connection)
 
 
 class StreamMover:
@@ -279,9 +277,7 @@ class StreamMover:
                 pipe.finish(self._cause(error))
             else:
                 pipe.finish(None)
-        if self._reader is not None:
-            with suppress(*DRIVER_ERRORS):
-                self._reader.close()
+        _let_go(self._reader)
 
     def _cause(self, error: BaseException) -> BaseException:
         if self._stopped:
@@ -355,9 +351,7 @@ class StreamMover:
         """Forget what was read ahead, and the writing connection where it broke."""
         self._drop_ahead()
         if self._writer is not None and (self._writer.invalidated or _driver(self._writer).closed):
-            with suppress(*DRIVER_ERRORS):
-                self._writer.invalidate()
-                self._writer.close()
+            _let_go(self._writer)
             self._writer = None
 
     def interrupt(self) -> None:
@@ -369,13 +363,19 @@ class StreamMover:
 
     def close(self) -> None:
         """Let go of both connections."""
-        self._idle.set()
         self._drop_ahead()
         self._wanted.put(None)
-        if self._writer is not None:
-            with suppress(*DRIVER_ERRORS):
-                self._writer.close()
+        _let_go(self._writer)
         self._thread.join(timeout=SETTLE_S)
+        self._idle.set()
+
+
+def _let_go(connection: Connection | None) -> None:
+    """End a session without a last question, for a server that hangs would not answer it."""
+    if connection is not None:
+        with suppress(*DRIVER_ERRORS):
+            connection.invalidate()
+            connection.close()
 
 
 def _driver(connection: Connection) -> Any:

@@ -1,4 +1,4 @@
-"""Two analysts, two browsers, one demo: one syncs, the other is told; a server that dies in between."""
+"""Two analysts, two browsers, one demo: one syncs, the other is told."""
 
 import re
 import sqlite3
@@ -47,6 +47,7 @@ def test_one_syncs_everything_and_the_other_is_told_who_since_when_and_how_far(
     theirs.get_by_role("button", name="Start sync").click()
     card = theirs.locator("[class*=st-key-card_conflict]")
     expect(card.get_by_text(re.compile("is running a sync"))).to_be_visible(timeout=MINUTE_MS)
+    expect(card).to_contain_text(re.compile(r"PID \d+"))
     told = card.inner_text()
 
     expect(mine.get_by_text("succeeded").first).to_be_visible(timeout=3 * MINUTE_MS)
@@ -73,8 +74,10 @@ def _differences(state_dir: Path) -> dict[str, int]:
         connection.execute("ATTACH ? AS target", (str(state_dir / "demo_target.db"),))
         return {
             name: connection.execute(
-                f"SELECT count(*) FROM (SELECT * FROM (SELECT * FROM main.{name} EXCEPT SELECT * FROM target.{name})"
-                f" UNION ALL SELECT * FROM (SELECT * FROM target.{name} EXCEPT SELECT * FROM main.{name}))"
+                "SELECT count(*) FROM ("
+                f"SELECT * FROM (SELECT * FROM main.{name} EXCEPT SELECT * FROM target.{name})"
+                " UNION ALL "
+                f"SELECT * FROM (SELECT * FROM target.{name} EXCEPT SELECT * FROM main.{name}))"
             ).fetchone()[0]
             for name, _ in TABLES
         }
