@@ -16,7 +16,7 @@ from sync.databases.postgres import PostgresDatabase
 from sync.databases.shape import quoted
 from sync.errors import N_, BatchSyncError
 from sync.model import Told
-from sync.planning import pair_tables
+from sync.pairing import pair_tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from sync.databases.sqlite import SqliteDatabase
     from sync.locking.looking import Looker
-    from sync.planning import TablePair
+    from sync.pairing import TablePair
     from sync.settings import Settings
     from sync.store import Store
 

@@ -11,24 +11,18 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import IntegrityError
 
-from sync.databases.failures import DRIVER_ERRORS, Failure, failure, reason
+from sync.databases.failures import DRIVER_ERRORS, reason
 from sync.dates import checked
 from sync.doctor import Doctor
-from sync.errors import (
-    BatchSyncError,
-    ConnectError,
-    LeaseHeld,
-    RightsError,
-    StoreError,
-    UnknownRun,
-)
+from sync.errors import BatchSyncError, ConnectError, LeaseHeld, StoreError, UnknownRun
+from sync.history import History
 from sync.locking.holder import current_holder, current_user, on_this_host
-from sync.locking.lease import ASK_AGAIN_S, take_lease
+from sync.locking.lease import not_taken, take_lease
+from sync.locking.lock import ASK_AGAIN_S
 from sync.model import (
     CancelMode,
     Conflict,
     Only,
-    PartitionStatus,
     Plan,
     Progress,
     RunId,
@@ -37,13 +31,13 @@ from sync.model import (
     RunView,
     Verdict,
 )
-from sync.planning import chosen_tables, pair_tables, plan_range
+from sync.pairing import chosen_tables, pair_tables
+from sync.planning import plan_range
 from sync.runner import Order, Runner
 from sync.store import NewRun
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from datetime import date
 
     from sqlalchemy import Connection
 
@@ -53,15 +47,14 @@ if TYPE_CHECKING:
     from sync.databases.sqlite import SqliteDatabase
     from sync.doctor import Finding
     from sync.engine.thread import ThreadEngine
-    from sync.locking.lease import Closed, Held, Lease, TargetLock
+    from sync.locking.lease import Closed, Lease
+    from sync.locking.lock import Held, TargetLock
     from sync.locking.looking import Looker
     from sync.model import Holder
-    from sync.planning import TablePair
+    from sync.pairing import TablePair
     from sync.settings import Settings
     from sync.snapshot import Snapshot, SnapshotReader
     from sync.store import Store
-
-HISTORY_MAX = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +82,7 @@ class Operations:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._history = History(parts.store, parts.looker, parts.target_name)
         self._starting = threading.Lock()
 
     def start(
@@ -135,7 +129,7 @@ class Operations:
         checked(request.days)
         tables = chosen_tables(parts.settings.tables, request.tables)
         names = tuple(table.target for table in tables)
-        among = self._failed_before(request) if request.only is Only.FAILED else None
+        among = self._history.failed_before(request) if request.only is Only.FAILED else None
         run_id = RunId(f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}")
         holder = current_holder(user)
         parts.store.open()
@@ -218,7 +212,7 @@ class Operations:
                 tables=names,
             )
         except DRIVER_ERRORS as error:
-            raise _worded(error, parts.target) from None
+            raise not_taken(error, parts.target) from None
 
     def _record(
         self,
@@ -257,15 +251,6 @@ class Operations:
         except IntegrityError as error:
             raise StoreError(address=parts.store.address, reason=reason(error)) from None
 
-    def _failed_before(self, request: RunRequest) -> frozenset[tuple[str, date]]:
-        """Partitions that failed or were held back when the newest run that had them ended."""
-        latest: dict[tuple[str, date], PartitionStatus] = {}
-        for run in reversed(self._parts.store.recent(self._parts.target_name, HISTORY_MAX)):
-            if run.days.start <= request.days.end and request.days.start <= run.days.end:
-                latest |= {(p.table, p.day): p.status for p in self._parts.store.partitions(run.id)}
-        wanted = {PartitionStatus.FAILED, PartitionStatus.HELD_BACK}
-        return frozenset(key for key, status in latest.items() if status in wanted)
-
     def _enriched(self, conflict: Conflict, user: str | None) -> Conflict:
         """A conflict with the progress and the verdict that the store knows."""
         parts = self._parts
@@ -300,7 +285,7 @@ class Operations:
         """
         # A dead holder's run is closed first, so that it can be resumed.
         self._parts.snapshots.present()
-        run = self.run(run_id) if run_id else self._resumable()
+        run = self.run(run_id) if run_id else self._history.resumable()
         if run is None or run.status is RunStatus.SUCCEEDED:
             return None
         request = RunRequest(
@@ -314,17 +299,6 @@ class Operations:
 
     def _table_names(self) -> set[str]:
         return {table.target for table in self._parts.settings.tables}
-
-    def _resumable(self) -> RunView | None:
-        """The newest run that did not succeed and that no later one has made good."""
-        later: list[RunView] = []
-        for run in self.history(HISTORY_MAX):
-            if run.status is not RunStatus.SUCCEEDED and not any(
-                _makes_good(other, run) for other in later
-            ):
-                return run
-            later.append(run)
-        return None
 
     def cancel(
         self, run_id: RunId | None = None, mode: CancelMode = CancelMode.AFTER_GROUP
@@ -379,7 +353,7 @@ class Operations:
                 shrink_max=parts.settings.run.shrink_max,
             )
         if request.only is Only.FAILED:
-            among = self._failed_before(request)
+            among = self._history.failed_before(request)
             return Plan(tuple(p for p in plan.partitions if (p.table, p.day) in among))
         return plan
 
@@ -388,27 +362,11 @@ class Operations:
 
         The store's, and those that only the target remembers (another host's).
         """
-        parts = self._parts
-        known = parts.store.recent(parts.target_name, min(limit, HISTORY_MAX))
-        ids = {run.id for run in known}
-        others: list[RunView] = []
-        with suppress(ConnectError, *DRIVER_ERRORS):
-            others = [
-                run.view() for run in parts.looker.ledger_runs(limit) if run.run_id not in ids
-            ]
-        return tuple(
-            sorted([*known, *others], key=lambda run: run.started_at, reverse=True)[:limit]
-        )
+        return self._history.recent(limit)
 
     def run(self, run_id: RunId) -> RunView:
         """One run. Raises UnknownRun."""
-        try:
-            return self._parts.store.run(run_id)
-        except UnknownRun:
-            found = next((run for run in self.history(HISTORY_MAX) if run.id == run_id), None)
-            if found is None:
-                raise
-            return found
+        return self._history.run(run_id)
 
     def check(self) -> tuple[Finding, ...]:
         """What the doctor finds."""
@@ -427,27 +385,3 @@ class Operations:
         for run_id in self._parts.engine.active():
             self._parts.engine.cancel(run_id, CancelMode.NOW)
             self._parts.engine.wait(run_id)
-
-
-def _makes_good(later: RunView, run: RunView) -> bool:
-    """Whether a later run that succeeded did all that this one left undone."""
-    if later.status is not RunStatus.SUCCEEDED:
-        return False
-    resumed = later.since_token is not None and later.since_token == (run.since_token or run.token)
-    covers = (
-        later.since_token is None
-        and later.only is Only.ALL
-        and later.days.start <= run.days.start
-        and later.days.end >= run.days.end
-        and set(later.tables) >= set(run.tables)
-    )
-    return resumed or covers
-
-
-def _worded(error: BaseException, target: PostgresDatabase | SqliteDatabase) -> BatchSyncError:
-    """A database's error while the lease was taken, for people."""
-    if failure(error) in {Failure.RIGHTS, Failure.NO_ROOM}:
-        return RightsError(
-            role=target.role, reason=reason(error), statements="python -m sync check"
-        )
-    return ConnectError(role=target.role, address=target.address, reason=reason(error))

@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from sync.copying import failing
 from sync.copying.group import replace_group
 from sync.copying.stop import end_statements_of
-from sync.databases.failures import DRIVER_ERRORS, Failure, failure, reason
+from sync.databases.failures import DRIVER_ERRORS, Failure, reason
 from sync.errors import (
     N_,
     BatchSyncError,
@@ -48,7 +49,8 @@ if TYPE_CHECKING:
     from sync.databases.port import Database
     from sync.locking.lease import Lease
     from sync.model import RunRequest
-    from sync.planning import Group, TablePair
+    from sync.pairing import TablePair
+    from sync.planning import Group
     from sync.settings import RunSettings
     from sync.store import Store
 
@@ -59,21 +61,6 @@ HOPELESS = {Failure.NO_ROOM, Failure.RIGHTS}  # would fail every other group too
 ASKED = {
     CancelMode.AFTER_GROUP: N_("Asked to stop after what is being copied."),
     CancelMode.NOW: N_("Asked to stop at once."),
-}
-ADVICE = {
-    Failure.TRANSIENT: N_(
-        "It was tried {attempts} times. Start again when the database is less busy."
-    ),
-    Failure.DISCONNECTED: N_(
-        "It was tried {attempts} times. Check the connection, then resume the run."
-    ),
-    Failure.DUPLICATE_KEY: N_(
-        "Another row of the target or the source has the same unique values."
-    ),
-    Failure.RIGHTS: N_("The target must be writable for the sync's user."),
-    Failure.NO_ROOM: N_("Make room on the target's disk, then resume the run."),
-    Failure.CANCELLED: N_("An administrator or a timeout ended the statement. Resume the run."),
-    Failure.OTHER: N_("Mend the cause in the source or the target, then resume the run."),
 }
 
 
@@ -267,12 +254,7 @@ class Runner:
                     self._tracker.note("table.created", made)
                 order.lease.fence(writing)
         except DRIVER_ERRORS as error:
-            raise CopyError(
-                N_("The table {table} cannot be made in the target: {reason}"),
-                hint=N_("Make it there by hand, or grant the sync's user the right to."),
-                table=", ".join(pair.name for pair in missing),
-                reason=reason(error),
-            ) from None
+            raise failing.not_made(missing, error) from None
 
     def _copy_all(self) -> None:
         order = self._order
@@ -336,7 +318,7 @@ class Runner:
                 moved = replace_group(mover, group, order.lease)
             except (*DRIVER_ERRORS, ConnectError, CopyError) as error:
                 mover.reset()
-                kind = Failure.DISCONNECTED if isinstance(error, ConnectError) else failure(error)
+                kind = failing.kind_of(error)
                 again = (
                     kind in {Failure.TRANSIENT, Failure.DISCONNECTED}
                     and attempt < order.run.attempts_max
@@ -344,9 +326,7 @@ class Runner:
                 if not again:
                     self._give_up(group, error, kind)
                     return
-                text, why = N_("{table} on {days} is tried again: {reason}"), reason(error)
-                told = Told(text, table=group.pair.name, days=group.days, reason=why)
-                tracker.note("group.retried", told)
+                tracker.note("group.retried", failing.tried_again(group, error))
                 order.clock.wait(self._ended, order.run.retry_pause_s * 2 ** (attempt - 1))
                 if self._halt:
                     raise self._halt from None
@@ -366,18 +346,12 @@ class Runner:
             self._tracker.pending(group)
             self._todo.extendleft(reversed(group.singles()))
             return
-        worded = error if isinstance(error, CopyError) else self._copy_error(group, error, kind)
+        worded = failing.given_up(group, error, attempts=self._order.run.attempts_max)
         self._errors.append(worded.told)
         self._tracker.failed(group, worded.told)
         self._tracker.note("group.failed", worded.told)
         if kind in HOPELESS:
             raise worded from None
-
-    def _copy_error(self, group: Group, error: BaseException, kind: Failure) -> CopyError:
-        days = str(group.days if len(group.days) > 1 else group.days.start)
-        attempts = self._order.run.attempts_max
-        advice = Told(ADVICE[kind], attempts=attempts)
-        return CopyError(table=group.pair.name, days=days, reason=reason(error), advice=advice)
 
     def _beat(self) -> None:
         order = self._order

@@ -20,7 +20,7 @@ from sync.databases.postgres import PostgresDatabase
 from sync.databases.sqlite import SqliteDatabase
 from sync.engine.thread import ThreadEngine
 from sync.errors import N_, SettingsError
-from sync.locking.lease import TargetLock
+from sync.locking.lock import TargetLock
 from sync.locking.looking import Looker
 from sync.operations import Operations, Parts
 from sync.settings import (

@@ -372,7 +372,7 @@ class StreamMover:
 
 def _let_go(connection: Connection | None) -> None:
     """End a session without a last question, for a server that hangs would not answer it."""
-    if connection is not None:
+    if connection is not None and not connection.closed:
         with suppress(*DRIVER_ERRORS):
             connection.invalidate()
             connection.close()

@@ -18,8 +18,6 @@ from sqlalchemy import (
     Column,
     Connection,
     Date,
-    DateTime,
-    Dialect,
     Integer,
     MetaData,
     String,
@@ -32,57 +30,17 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import CreateTable
-from sqlalchemy.sql.functions import FunctionElement
-from sqlalchemy.types import TypeDecorator
 
+from sync.databases.instants import Instant, database_now
 from sync.errors import N_, LeaseLost, SchemaError
 from sync.model import DateRange, Holder, Only, Progress, RunId, RunStatus, RunView, Token, Told
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sqlalchemy.sql.compiler import SQLCompiler
-
 NAME = "batch_sync"
 PROTOCOL = 1
-
-
-class database_now(FunctionElement[datetime]):  # noqa: N801 - reads as the SQL function it is
-    """The database's own clock, at this very statement."""
-
-    inherit_cache = True
-    type = DateTime(timezone=True)
-
-
-@compiles(database_now, "postgresql")
-def _postgres_now(element: database_now, compiler: SQLCompiler, **kw: Any) -> str:
-    del element, compiler, kw
-    return "clock_timestamp()"
-
-
-@compiles(database_now, "sqlite")
-def _sqlite_now(element: database_now, compiler: SQLCompiler, **kw: Any) -> str:
-    del element, compiler, kw
-    return "strftime('%Y-%m-%d %H:%M:%f', 'now')"
-
-
-class Instant(TypeDecorator[datetime]):
-    """An aware datetime; kept in UTC where the engine knows no zones."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Make it UTC; SQLite drops the offset."""
-        del dialect
-        return value.astimezone(UTC) if value else None
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Make it aware again."""
-        del dialect
-        return value.replace(tzinfo=UTC) if value and value.tzinfo is None else value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ its age. What cannot be asked counts as held.
     holder.py   who we are, and what became of a process
     file.py     the lock on this machine
     session.py  the lock in a PostgreSQL target
-    lease.py    both together with the token: take, beat, check, release
+    lock.py     both together: take all or none, and who has them
+    lease.py    the lock with its token: take, beat, check, release
     verdict.py  what the evidence says of a holder
 """

@@ -14,7 +14,8 @@ from sync.errors import N_, ConnectError
 from sync.locking import session as sessions
 from sync.locking.file import is_free
 from sync.locking.holder import ProcessState, on_this_host, process_state
-from sync.locking.lease import conflict_of, record_conflict, why_closed
+from sync.locking.lease import why_closed
+from sync.locking.lock import conflict_of, record_conflict
 from sync.locking.verdict import Evidence, verdict
 from sync.model import RunStatus, Told, Verdict
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from sync.databases.ledger import LedgerRun
     from sync.databases.sqlite import SqliteDatabase
-    from sync.locking.lease import TargetLock
+    from sync.locking.lock import TargetLock
     from sync.model import Conflict, Holder, RunId
     from sync.settings import RunSettings
 

@@ -1,7 +1,7 @@
 """Pictures of the page in its states, over canned snapshots.
 
-`python -m tests.browser.pictures` makes the README's; with `--all` every state in every look goes to
-`artifacts/`, to be looked at.
+`python -m tests.browser.pictures` makes the README's; with `--all` every state in every look goes
+to `artifacts/`, to be looked at.
 """
 
 import shutil

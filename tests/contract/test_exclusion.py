@@ -21,7 +21,8 @@ from sync.databases.postgres import PostgresDatabase
 from sync.databases.sqlite import SqliteDatabase
 from sync.errors import LeaseHeld
 from sync.locking.holder import current_holder
-from sync.locking.lease import TargetLock, take_lease
+from sync.locking.lease import take_lease
+from sync.locking.lock import TargetLock
 from sync.model import DateRange, Progress, RunId, RunStatus
 from sync.settings import load
 from sync.wiring import database

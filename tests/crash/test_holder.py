@@ -166,8 +166,10 @@ def test_a_signal_rolls_the_open_transaction_back_and_frees_the_lease(
     ):
         wait_for_writer(days)
         process.send_signal(number)
-        threading.Timer(10, process.kill).start()
+        patience = threading.Timer(10, process.kill)
+        patience.start()
         assert process.wait() == code
+        patience.cancel()
         until(lambda: not postgres.execute(f"SELECT 1 FROM {OF_RUN}"), seconds=2)
     operations = days.installation.operations()
     assert operations.history()[0].status is RunStatus.CANCELLED

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from sync.databases.shape import Column, DateClass, Table
 from sync.errors import UnknownTable
 from sync.model import DateRange, Plan, PlannedPartition, PlanState
-from sync.planning import TablePair, chosen_tables, cut_groups
+from sync.pairing import TablePair, chosen_tables
+from sync.planning import cut_groups
 from sync.settings import TableSettings
 
 FIRST = date(2025, 1, 1)

@@ -2,7 +2,7 @@
 
 from alembic import op
 
-from sync.store import metadata
+from sync.store.schema import metadata
 
 revision = "0001"
 down_revision = None

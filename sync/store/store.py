@@ -1,51 +1,23 @@
-"""The progress store: what every view polls. The truth about rows stands in the target.
-
-SQLite (WAL) in the state directory by default. Instants are seconds since the epoch, days are ISO
-text. That at most one run of a target is running is kept by a unique index, not by asking first.
-"""
+"""What is written and asked: one method a question, each a transaction of its own."""
 
 from __future__ import annotations
 
-import json
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
-from sqlalchemy import (
-    JSON,
-    BigInteger,
-    Boolean,
-    Column,
-    Float,
-    ForeignKey,
-    Index,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    Text,
-    bindparam,
-    create_engine,
-    event,
-    func,
-    select,
-    text,
-    update,
-)
+from sqlalchemy import bindparam, create_engine, event, func, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
-from sqlalchemy.types import TypeDecorator
 
 from sync.errors import StoreError, UnknownRun
 from sync.model import (
     MOVES,
     CancelMode,
-    DateRange,
     Holder,
     LogLine,
-    Only,
     PartitionStatus,
     PartitionView,
     Progress,
@@ -57,101 +29,31 @@ from sync.model import (
     Token,
     Told,
 )
+from sync.store.rows import partition_row, partition_view, progress_row, run_view
+from sync.store.schema import event_table, partition_table, run_table, sample_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from sqlalchemy import URL, Connection, Dialect, Row
+    from sqlalchemy import URL, Connection
 
 REVISION = "0001"
 MIGRATION_S = 60
-
-
-class ToldText(TypeDecorator[Told]):
-    """A Told as JSON text; pure ASCII, so that no fact is too odd for a database."""
-
-    impl = Text
-    cache_ok = True
-
-    def process_bind_param(self, value: Told | None, dialect: Dialect) -> str | None:
-        """To text."""
-        del dialect
-        return json.dumps(value.to_json()) if value else None
-
-    def process_result_value(self, value: str | None, dialect: Dialect) -> Told | None:
-        """From text."""
-        del dialect
-        return Told.from_json(json.loads(value)) if value else None
-
-
-metadata = MetaData()
-run_table = Table(
-    "run",
-    metadata,
-    Column("id", String(64), primary_key=True),
-    Column("target", Text, nullable=False),
-    Column("status", String(16), nullable=False),
-    Column("start_date", String(10), nullable=False),
-    Column("end_date", String(10), nullable=False),
-    Column("tables", JSON, nullable=False),
-    Column("only", String(16), nullable=False),
-    Column("allow_shrink", Boolean, nullable=False),
-    Column("token", BigInteger),
-    Column("since_token", BigInteger),
-    Column("holder", JSON, nullable=False),
-    Column("start_key", String(128)),
-    Column("started_at", Float, nullable=False),
-    Column("beat_at", Float, nullable=False),
-    Column("progress_at", Float, nullable=False),
-    Column("finished_at", Float),
-    Column("partitions_done", Integer, nullable=False, default=0),
-    Column("partitions_total", Integer, nullable=False, default=0),
-    Column("rows_done", BigInteger, nullable=False, default=0),
-    Column("rows_total", BigInteger, nullable=False, default=0),
-    Column("rows_per_s", Float, nullable=False, default=0.0),
-    Column("eta_s", Float),
-    Column("cancel", String(16)),
-    Column("current", Text),
-    Column("held_back", Integer, nullable=False, default=0),
-    Column("failed", Integer, nullable=False, default=0),
-    Column("error", ToldText),
-    Index("run_newest", "target", "started_at"),
-    Index("run_start_key", "start_key", unique=True),
-    Index(
-        "one_running",
-        "target",
-        unique=True,
-        sqlite_where=text("status = 'running'"),
-        postgresql_where=text("status = 'running'"),
-    ),
-)
-partition_table = Table(
-    "partition",
-    metadata,
-    Column("run_id", ForeignKey("run.id", ondelete="CASCADE"), primary_key=True),
-    Column("table_name", Text, primary_key=True),
-    Column("day", String(10), primary_key=True),
-    Column("status", String(16), nullable=False),
-    Column("rows", BigInteger, nullable=False),
-    Column("target_rows", BigInteger, nullable=False),
-    Column("seconds", Float),
-    Column("error", ToldText),
-)
-sample_table = Table(
-    "sample",
-    metadata,
-    Column("run_id", ForeignKey("run.id", ondelete="CASCADE"), primary_key=True),
-    Column("at", Float, primary_key=True),
-    Column("rows_per_s", Float, nullable=False),
-)
-event_table = Table(
-    "event",
-    metadata,
-    Column("id", Integer, primary_key=True),
-    Column("run_id", ForeignKey("run.id", ondelete="CASCADE"), nullable=False, index=True),
-    Column("at", Float, nullable=False),
-    Column("event", String(64), nullable=False),
-    Column("text", ToldText, nullable=False),
+MIGRATIONS = Path(__file__).parent.parent / "migrations"
+UPDATE_PARTITION = (
+    update(partition_table)
+    .where(
+        partition_table.c.run_id == bindparam("b_run_id"),
+        partition_table.c.table_name == bindparam("b_table_name"),
+        partition_table.c.day == bindparam("b_day"),
+    )
+    .values(
+        status=bindparam("b_status"),
+        rows=bindparam("b_rows"),
+        target_rows=bindparam("b_target_rows"),
+        seconds=bindparam("b_seconds"),
+        error=bindparam("b_error"),
+    )
 )
 
 
@@ -214,7 +116,7 @@ class Store:
         from alembic.config import Config
 
         config = Config()
-        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+        config.set_main_option("script_location", str(MIGRATIONS))
         with self._one_migrates(), self._transaction() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
@@ -264,12 +166,12 @@ class Store:
 
     def plan(self, run_id: RunId, partitions: Iterable[PartitionView], progress: Progress) -> None:
         """Write the whole plan of a run in one transaction, before its first row moves."""
-        rows = [_partition_row(run_id, partition) for partition in partitions]
+        rows = [partition_row(run_id, partition) for partition in partitions]
         with self._transaction() as connection:
             if rows:
                 connection.execute(partition_table.insert(), rows)
             connection.execute(
-                update(run_table).where(run_table.c.id == run_id).values(**_progress_row(progress))
+                update(run_table).where(run_table.c.id == run_id).values(**progress_row(progress))
             )
 
     def tick(self, run_id: RunId, tick: Tick) -> CancelMode | None:
@@ -285,13 +187,13 @@ class Store:
                     current=tick.current,
                     held_back=tick.held_back,
                     failed=tick.failed,
-                    **_progress_row(tick.progress),
+                    **progress_row(tick.progress),
                 )
                 .returning(run.cancel)
             ).scalar()
             if tick.partitions:
                 connection.execute(
-                    _UPDATE_PARTITION, [_partition_row(run_id, p, "b_") for p in tick.partitions]
+                    UPDATE_PARTITION, [partition_row(run_id, p, "b_") for p in tick.partitions]
                 )
             if tick.events:
                 connection.execute(
@@ -370,7 +272,7 @@ class Store:
             row = connection.execute(select(run_table).where(run_table.c.id == run_id)).first()
         if row is None:
             raise UnknownRun(run_id=run_id)
-        return _run_view(row)
+        return run_view(row)
 
     def recent(self, target: str, limit: int) -> tuple[RunView, ...]:
         """The newest runs of a target first."""
@@ -381,7 +283,7 @@ class Store:
             .limit(limit)
         )
         with self._transaction() as connection:
-            return tuple(_run_view(row) for row in connection.execute(wanted))
+            return tuple(run_view(row) for row in connection.execute(wanted))
 
     def running(self, target: str) -> RunView | None:
         """The run that the store knows as running; whether its holder lives is another question."""
@@ -390,25 +292,14 @@ class Store:
         )
         with self._transaction() as connection:
             row = connection.execute(wanted).first()
-        return _run_view(row) if row else None
+        return run_view(row) if row else None
 
     def partitions(self, run_id: RunId) -> tuple[PartitionView, ...]:
         """A run's partitions by table and day."""
         p = partition_table.c
         wanted = select(partition_table).where(p.run_id == run_id).order_by(p.table_name, p.day)
         with self._transaction() as connection:
-            return tuple(
-                PartitionView(
-                    table=row.table_name,
-                    day=date.fromisoformat(row.day),
-                    status=PartitionStatus(row.status),
-                    rows=row.rows,
-                    target_rows=row.target_rows,
-                    seconds=row.seconds,
-                    error=row.error,
-                )
-                for row in connection.execute(wanted)
-            )
+            return tuple(partition_view(row) for row in connection.execute(wanted))
 
     def samples(self, run_id: RunId, limit: int) -> tuple[Sample, ...]:
         """At most about `limit` samples spread evenly over the run."""
@@ -447,23 +338,6 @@ class Store:
         return tuple(reversed(lines))
 
 
-_UPDATE_PARTITION = (
-    update(partition_table)
-    .where(
-        partition_table.c.run_id == bindparam("b_run_id"),
-        partition_table.c.table_name == bindparam("b_table_name"),
-        partition_table.c.day == bindparam("b_day"),
-    )
-    .values(
-        status=bindparam("b_status"),
-        rows=bindparam("b_rows"),
-        target_rows=bindparam("b_target_rows"),
-        seconds=bindparam("b_seconds"),
-        error=bindparam("b_error"),
-    )
-)
-
-
 def _prepare_sqlite(connection: Any, record: object) -> None:
     del record
     connection.execute("PRAGMA journal_mode = WAL")
@@ -477,61 +351,3 @@ def _private_folder(file: Path) -> None:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(address=str(file), reason=str(error)) from None
-
-
-def _progress_row(progress: Progress) -> dict[str, Any]:
-    return {
-        "partitions_done": progress.partitions_done,
-        "partitions_total": progress.partitions_total,
-        "rows_done": progress.rows_done,
-        "rows_total": progress.rows_total,
-        "rows_per_s": progress.rows_per_s,
-        "eta_s": progress.eta_s,
-    }
-
-
-def _partition_row(run_id: RunId, partition: PartitionView, prefix: str = "") -> dict[str, Any]:
-    values = {
-        "run_id": run_id,
-        "table_name": partition.table,
-        "day": partition.day.isoformat(),
-        "status": partition.status.value,
-        "rows": partition.rows,
-        "target_rows": partition.target_rows,
-        "seconds": partition.seconds,
-        "error": partition.error,
-    }
-    return {prefix + name: value for name, value in values.items()}
-
-
-def _run_view(row: Row[Any]) -> RunView:
-    instants = {
-        name: datetime.fromtimestamp(getattr(row, name), UTC)
-        for name in ("started_at", "beat_at", "progress_at")
-    }
-    return RunView(
-        id=RunId(row.id),
-        status=RunStatus(row.status),
-        days=DateRange(date.fromisoformat(row.start_date), date.fromisoformat(row.end_date)),
-        tables=tuple(row.tables),
-        only=Only(row.only),
-        allow_shrink=row.allow_shrink,
-        token=Token(row.token) if row.token is not None else None,
-        since_token=Token(row.since_token) if row.since_token is not None else None,
-        holder=Holder.from_json(row.holder),
-        progress=Progress(
-            partitions_done=row.partitions_done,
-            partitions_total=row.partitions_total,
-            rows_done=row.rows_done,
-            rows_total=row.rows_total,
-            rows_per_s=row.rows_per_s,
-            eta_s=row.eta_s,
-        ),
-        finished_at=datetime.fromtimestamp(row.finished_at, UTC) if row.finished_at else None,
-        cancel=CancelMode(row.cancel) if row.cancel else None,
-        error=row.error,
-        held_back=row.held_back,
-        failed=row.failed,
-        current=row.current,
-        **instants,
-    )

@@ -1,0 +1,64 @@
+"""What is told when copying fails: what the database said, and how to go on.
+
+Whether a group is tried again is the run's to decide.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sync.databases.failures import Failure, failure, reason
+from sync.errors import N_, ConnectError, CopyError
+from sync.model import Told
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sync.pairing import TablePair
+    from sync.planning import Group
+
+ADVICE = {
+    Failure.TRANSIENT: N_(
+        "It was tried {attempts} times. Start again when the database is less busy."
+    ),
+    Failure.DISCONNECTED: N_(
+        "It was tried {attempts} times. Check the connection, then resume the run."
+    ),
+    Failure.DUPLICATE_KEY: N_(
+        "Another row of the target or the source has the same unique values."
+    ),
+    Failure.RIGHTS: N_("The target must be writable for the sync's user."),
+    Failure.NO_ROOM: N_("Make room on the target's disk, then resume the run."),
+    Failure.CANCELLED: N_("An administrator or a timeout ended the statement. Resume the run."),
+    Failure.OTHER: N_("Mend the cause in the source or the target, then resume the run."),
+}
+
+
+def kind_of(error: BaseException) -> Failure:
+    """The class of what a mover raised; whoever cannot connect is as good as disconnected."""
+    return Failure.DISCONNECTED if isinstance(error, ConnectError) else failure(error)
+
+
+def not_made(missing: Sequence[TablePair], error: BaseException) -> CopyError:
+    """Why tables that the target lacks could not be made there."""
+    return CopyError(
+        N_("The table {table} cannot be made in the target: {reason}"),
+        hint=N_("Make it there by hand, or grant the sync's user the right to."),
+        table=", ".join(pair.name for pair in missing),
+        reason=reason(error),
+    )
+
+
+def tried_again(group: Group, error: BaseException) -> Told:
+    """Why a group starts over."""
+    text = N_("{table} on {days} is tried again: {reason}")
+    return Told(text, table=group.pair.name, days=group.days, reason=reason(error))
+
+
+def given_up(group: Group, error: BaseException, *, attempts: int) -> CopyError:
+    """Why a group failed, with advice; an error that is one already speaks for itself."""
+    if isinstance(error, CopyError):
+        return error
+    days = str(group.days if len(group.days) > 1 else group.days.start)
+    advice = Told(ADVICE[kind_of(error)], attempts=attempts)
+    return CopyError(table=group.pair.name, days=days, reason=reason(error), advice=advice)

@@ -1,0 +1,89 @@
+"""The runs that there were: which failed, which can be resumed.
+
+The store knows this machine's runs; what only the target remembers (another host's) stands beside
+them.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sync.databases.failures import DRIVER_ERRORS
+from sync.errors import ConnectError, UnknownRun
+from sync.model import Only, PartitionStatus, RunStatus, RunView
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from sync.locking.looking import Looker
+    from sync.model import RunId, RunRequest
+    from sync.store import Store
+
+HISTORY_MAX = 500
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The runs of one target."""
+
+    store: Store
+    looker: Looker
+    target_name: str
+
+    def recent(self, limit: int) -> tuple[RunView, ...]:
+        """The newest runs first."""
+        known = self.store.recent(self.target_name, min(limit, HISTORY_MAX))
+        ids = {run.id for run in known}
+        others: list[RunView] = []
+        with suppress(ConnectError, *DRIVER_ERRORS):
+            others = [run.view() for run in self.looker.ledger_runs(limit) if run.run_id not in ids]
+        return tuple(
+            sorted([*known, *others], key=lambda run: run.started_at, reverse=True)[:limit]
+        )
+
+    def run(self, run_id: RunId) -> RunView:
+        """One run. Raises UnknownRun."""
+        try:
+            return self.store.run(run_id)
+        except UnknownRun:
+            found = next((run for run in self.recent(HISTORY_MAX) if run.id == run_id), None)
+            if found is None:
+                raise
+            return found
+
+    def failed_before(self, request: RunRequest) -> frozenset[tuple[str, date]]:
+        """Partitions that failed or were held back when the newest run that had them ended."""
+        latest: dict[tuple[str, date], PartitionStatus] = {}
+        for run in reversed(self.store.recent(self.target_name, HISTORY_MAX)):
+            if run.days.start <= request.days.end and request.days.start <= run.days.end:
+                latest |= {(p.table, p.day): p.status for p in self.store.partitions(run.id)}
+        wanted = {PartitionStatus.FAILED, PartitionStatus.HELD_BACK}
+        return frozenset(key for key, status in latest.items() if status in wanted)
+
+    def resumable(self) -> RunView | None:
+        """The newest run that did not succeed and that no later one has made good."""
+        later: list[RunView] = []
+        for run in self.recent(HISTORY_MAX):
+            if run.status is not RunStatus.SUCCEEDED and not any(
+                _makes_good(other, run) for other in later
+            ):
+                return run
+            later.append(run)
+        return None
+
+
+def _makes_good(later: RunView, run: RunView) -> bool:
+    """Whether a later run that succeeded did all that this one left undone."""
+    if later.status is not RunStatus.SUCCEEDED:
+        return False
+    resumed = later.since_token is not None and later.since_token == (run.since_token or run.token)
+    covers = (
+        later.since_token is None
+        and later.only is Only.ALL
+        and later.days.start <= run.days.start
+        and later.days.end >= run.days.end
+        and set(later.tables) >= set(run.tables)
+    )
+    return resumed or covers

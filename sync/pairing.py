@@ -1,0 +1,270 @@
+"""A table of the settings → the same table on both sides, checked to fit.
+
+Whatever does not fit is refused here, before a run is made, with the names of what to mend.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sync.databases.failures import DRIVER_ERRORS, reason
+from sync.databases.shape import Column, Table
+from sync.errors import N_, SchemaError, UnknownTable
+from sync.settings import split_name
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from zoneinfo import ZoneInfo
+
+    from sqlalchemy import Connection
+
+    from sync.databases.port import Database
+    from sync.settings import TableSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TablePair:
+    """One table on both sides, checked to fit. `name` is the target table's, the one people see.
+
+    `columns` are copied, in this order; `binary` tells that both sides write them alike. `key`
+    identifies a row; `key_enforced` that the target refuses a second row of one key by itself.
+    `exists` is False while the target's table is still to be made.
+    """
+
+    name: str
+    source: Table
+    target: Table
+    date_column: Column
+    target_date: Column
+    columns: tuple[str, ...]
+    binary: bool
+    key: tuple[str, ...]
+    key_enforced: bool
+    where: str | None
+    definition: str
+    exists: bool
+
+
+def chosen_tables(
+    configured: Sequence[TableSettings], names: tuple[str, ...]
+) -> tuple[TableSettings, ...]:
+    """The configured tables of these target names.
+
+    All when no name is given. Raises UnknownTable.
+    """
+    by_name = {table.target: table for table in configured}
+    for name in names:
+        if name not in by_name:
+            raise UnknownTable(table=name, tables=", ".join(by_name))
+    return tuple(table for table in configured if not names or table.target in names)
+
+
+def pair_tables(
+    settings: TableSettings,
+    *,
+    source: Database,
+    target: Database,
+    reading: Connection,
+    writing: Connection,
+    zone: ZoneInfo,
+) -> TablePair:
+    """Look at one table on both sides. Raises SchemaError where it is missing or does not fit."""
+    schema, name = split_name(settings.name)
+    there = source.table(reading, schema, name)
+    if there is None:
+        raise SchemaError(
+            N_("The source {address} has no table {table}."),
+            hint=N_(
+                "Names are exact and case-sensitive; a dot separates schema and table"
+                " unless quoted."
+            ),
+            address=source.address,
+            table=settings.name,
+        )
+    _refuse_same_table(
+        there, settings, source=source, target=target, reading=reading, writing=writing
+    )
+    date_column = _date_column(there, settings.date_column, source)
+    columns = _columns(there, settings)
+    key = _key(there, settings, columns)
+    here = target.table(writing, None, settings.target)
+    made = here or _table_to_make(there, settings, columns, key, target)
+    target_date = _date_column(made, settings.date_column, target)
+    _refuse_other_class(settings, date_column, target_date)
+    _refuse_bad_where(there, settings, reading)
+    _refuse_missing_columns(made, columns, target)
+    definition = {
+        "source": source.identity(reading),
+        "table": settings.model_dump(mode="json"),
+        "zone": zone.key,
+        "columns": columns,
+    }
+    return TablePair(
+        name=settings.target,
+        source=there,
+        target=made,
+        date_column=date_column,
+        target_date=target_date,
+        columns=columns,
+        binary=source.kind == target.kind == "postgresql" and _alike(there, made, columns),
+        key=key,
+        key_enforced=bool(key) and any(unique <= set(key) for unique in made.unique if unique),
+        where=settings.where,
+        definition=hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest(),
+        exists=here is not None,
+    )
+
+
+def _refuse_same_table(
+    there: Table,
+    settings: TableSettings,
+    *,
+    source: Database,
+    target: Database,
+    reading: Connection,
+    writing: Connection,
+) -> None:
+    same_place = source.kind == target.kind and source.identity(reading) == target.identity(writing)
+    if same_place and source.kind == "sqlite":
+        raise SchemaError(
+            N_("Source and target are the same file {address}."),
+            hint=N_("Give the target a file of its own: SQLite locks whole files."),
+            address=target.address,
+        )
+    if same_place and there.name == settings.target and there.schema in {None, target.schema}:
+        raise SchemaError(
+            N_("Source and target are the same table {table} in {address}."),
+            hint=N_("Check both URLs, or give the target another schema or a target_name."),
+            table=settings.name,
+            address=target.address,
+        )
+
+
+def _date_column(table: Table, name: str, database: Database) -> Column:
+    column = table.column(name)
+    facts = {
+        "role": database.role,
+        "table": table.name,
+        "column": name,
+        "address": database.address,
+    }
+    if column is None:
+        raise SchemaError(
+            N_("Table {table} in the {role} {address} has no column {column}."),
+            hint=N_("Set date_column to one of: {columns}."),
+            columns=", ".join(c.name for c in table.columns if c.date_class) or "-",
+            **facts,
+        )
+    if column.date_class is None:
+        raise SchemaError(
+            N_("Column {column} of {table} in the {role} {address} is {type}, not a date."),
+            hint=N_("Set date_column to a column of type DATE, TIMESTAMP or TIMESTAMPTZ."),
+            type=column.type,
+            **facts,
+        )
+    return column
+
+
+def _columns(table: Table, settings: TableSettings) -> tuple[str, ...]:
+    written = [column.name for column in table.columns if not column.generated]
+    for name in (*settings.columns, *settings.exclude, *settings.key):
+        if table.column(name) is None:
+            raise SchemaError(
+                N_("Table {table} in the source has no column {column}, which the settings name."),
+                hint=N_("Its columns are: {columns}."),
+                table=settings.name,
+                column=name,
+                columns=", ".join(written),
+            )
+    wanted = settings.columns or tuple(written)
+    chosen = tuple(name for name in written if name in wanted and name not in settings.exclude)
+    if settings.date_column not in chosen:
+        raise SchemaError(
+            N_("The date column {column} of {table} is not among the columns to copy."),
+            hint=N_("Add it to columns, or take it out of exclude."),
+            table=settings.name,
+            column=settings.date_column,
+        )
+    return chosen
+
+
+def _key(there: Table, settings: TableSettings, columns: tuple[str, ...]) -> tuple[str, ...]:
+    """What identifies a row on both sides; nothing where the source's key is not copied whole."""
+    key = settings.key or there.key
+    if set(key) <= set(columns):
+        return key
+    if settings.key:
+        raise SchemaError(
+            N_("The key {key} of {table} is not among the columns to copy."),
+            hint=N_("Add it to columns, or take it out of exclude."),
+            key=", ".join(key),
+            table=settings.name,
+        )
+    return ()
+
+
+def _table_to_make(
+    there: Table,
+    settings: TableSettings,
+    columns: tuple[str, ...],
+    key: tuple[str, ...],
+    target: Database,
+) -> Table:
+    return Table(
+        schema=target.schema,
+        name=settings.target,
+        columns=tuple(column for column in there.columns if column.name in columns),
+        key=key,
+        unique=(frozenset(key),) if key else (),
+    )
+
+
+def _refuse_other_class(settings: TableSettings, there: Column, here: Column) -> None:
+    if there.date_class is not here.date_class:
+        raise SchemaError(
+            N_(
+                "Date column {column} of {table} is {source_type} in the source"
+                " but {target_type} in the target."
+            ),
+            hint=N_(
+                "Both must be DATE, TIMESTAMP or TIMESTAMPTZ alike. Change the target's column."
+            ),
+            column=settings.date_column,
+            table=settings.name,
+            source_type=there.type,
+            target_type=here.type,
+        )
+
+
+def _refuse_bad_where(there: Table, settings: TableSettings, reading: Connection) -> None:
+    if settings.where is None:
+        return
+    try:
+        reading.exec_driver_sql(f"SELECT 1 FROM {there.sql} WHERE ({settings.where}) LIMIT 0")
+    except DRIVER_ERRORS as error:
+        raise SchemaError(
+            N_("The source does not understand the where of {table}: {reason}"),
+            hint=N_("Write a condition on columns of the source, such as: amount > 0"),
+            table=settings.name,
+            reason=reason(error),
+        ) from None
+
+
+def _refuse_missing_columns(table: Table, columns: tuple[str, ...], target: Database) -> None:
+    lacking = [name for name in columns if table.column(name) is None]
+    if lacking:
+        raise SchemaError(
+            N_("Table {table} in the target {address} lacks the columns {columns}."),
+            hint=N_("Add them there, or name them in exclude."),
+            table=table.name,
+            address=target.address,
+            columns=", ".join(lacking),
+        )
+
+
+def _alike(there: Table, here: Table, columns: tuple[str, ...]) -> bool:
+    pairs = ((there.column(name), here.column(name)) for name in columns)
+    return all(a and b and a.portable and b.portable and a.type == b.type for a, b in pairs)

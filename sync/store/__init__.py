@@ -1,0 +1,12 @@
+"""The progress store: what every view polls. The truth about rows stands in the target.
+
+SQLite (WAL) in the state directory by default.
+
+schema.py    the tables
+rows.py      rows as values, values as rows
+store.py     what is written and asked
+"""
+
+from sync.store.store import NewRun, Store, Tick
+
+__all__ = ["NewRun", "Store", "Tick"]
