@@ -145,9 +145,10 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Copy the days from START to END, both included."""
+    request = _request(context, start, end, table, only, allow_shrink=allow_shrink)
 
-    def begin(operations: Operations, zone: tzinfo) -> RunId | None:
-        return operations.start(_request(start, end, zone, table, only, allow_shrink=allow_shrink))
+    def begin(operations: Operations) -> RunId | None:
+        return operations.start(request)
 
     _in_foreground(context, begin, wait_s=wait, as_json=as_json)
 
@@ -164,7 +165,7 @@ def resume(
 ) -> None:
     """Do what a stopped run left undone."""
 
-    def begin(operations: Operations, _: tzinfo) -> RunId | None:
+    def begin(operations: Operations) -> RunId | None:
         return operations.resume(RunId(run) if run else None, allow_shrink=allow_shrink)
 
     _in_foreground(context, begin, wait_s=wait, as_json=as_json)
@@ -172,7 +173,7 @@ def resume(
 
 def _in_foreground(
     context: typer.Context,
-    begin: Callable[[Operations, tzinfo], RunId | None],
+    begin: Callable[[Operations], RunId | None],
     *,
     wait_s: float | None,
     as_json: bool,
@@ -181,7 +182,7 @@ def _in_foreground(
     with foreground.Signals() as signals, _opened(context) as (settings, operations):
         try:
             run_id = foreground.start(
-                lambda: begin(operations, settings.zone),
+                lambda: begin(operations),
                 wait_s=wait_s,
                 signals=signals,
                 locale=locale,
@@ -220,8 +221,9 @@ def plan(
 ) -> None:
     """Show what a run would do; changes nothing."""
     locale = terminal.locale_of()
-    with _opened(context) as (settings, operations):
-        found = operations.plan(_request(start, end, settings.zone, table, only))
+    request = _request(context, start, end, table, only)
+    with _opened(context) as (_, operations):
+        found = operations.plan(request)
     if as_json:
         _print_json(plan_json(found))
         return
@@ -363,15 +365,18 @@ def _opened(context: typer.Context) -> Iterator[tuple[Settings, Operations]]:
 
 
 def _request(
+    context: typer.Context,
     start: str,
     end: str,
-    zone: tzinfo,
     tables: list[str] | None,
     only: Only,
     *,
     allow_shrink: bool = False,
 ) -> RunRequest:
-    days = parse_range(start, end, now=datetime.now(UTC), zone=zone)
+    # Read before anything is opened: what makes no sense is said at once.
+    from sync.settings import load
+
+    days = parse_range(start, end, now=datetime.now(UTC), zone=load(context.obj).zone)
     return RunRequest(days=days, tables=tuple(tables or ()), only=only, allow_shrink=allow_shrink)
 
 

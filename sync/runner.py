@@ -219,7 +219,7 @@ class Runner:
             order.store.plan(order.lease.run_id, views, self._tracker.progress())
         totals = plan.totals
         planned = Told(
-            N_("Planned: {partitions} partitions with {rows} rows."),
+            N_("Planned: {partitions:,} partitions with {rows:,} rows."),
             partitions=totals["partitions"],
             rows=totals["source_rows"],
         )

@@ -52,7 +52,9 @@ DIED = Told(
     pid=HOLDER.pid,
     host=HOLDER.host,
 )
-PLANNED = Told("Planned: {partitions} partitions with {rows} rows.", partitions=61, rows=12_191_800)
+PLANNED = Told(
+    "Planned: {partitions:,} partitions with {rows:,} rows.", partitions=61, rows=12_191_800
+)
 
 MIDWAY = Progress(
     partitions_done=42,
