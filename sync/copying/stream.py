@@ -249,13 +249,13 @@ class StreamMover:
                 cursor.copy_expert(
                     f"COPY {into} ({columns}) FROM STDIN {_format(group)}", pipe, size=BLOCK
                 )
-            except psycopg2.Error:
+            except (psycopg2.Error, SystemError) as error:
                 # An error of the reader's side is the cause; the writer's is only its echo.
                 if pipe.error:
                     raise pipe.error from None
                 if self._stopped:
                     raise Cancelled from None
-                raise
+                raise _own(error) from None
             finally:
                 # The reader of a COPY that failed must not wait for room for ever.
                 pipe.drop()
@@ -286,6 +286,7 @@ class StreamMover:
     def _cause(self, error: BaseException) -> BaseException:
         if self._stopped:
             return Cancelled()
+        error = _own(error)
         lost = failure(error) is Failure.DISCONNECTED
         if lost and self._reader is not None:
             self._reader.invalidate()
@@ -385,6 +386,12 @@ def _let_go(connection: Connection | None) -> None:
 def _driver(connection: Connection) -> Any:
     """psycopg2's own connection."""
     return connection.connection.driver_connection
+
+
+def _own(error: BaseException) -> BaseException:
+    """psycopg2's error, which it now and then lets out as the cause of a SystemError."""
+    cause = error.__cause__
+    return cause if isinstance(error, SystemError) and isinstance(cause, psycopg2.Error) else error
 
 
 def _format(group: Group) -> str:

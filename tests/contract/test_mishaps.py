@@ -254,7 +254,9 @@ def test_a_connection_lost_within_a_copy_is_made_again(
     run_id = operations.start(asked(TUESDAY, WEDNESDAY))
     until(lambda: operations.run(run_id).progress.rows_done > 10)
     both.target.execute("INSERT INTO calm DEFAULT VALUES")
-    postgres.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_progress_copy")
+    postgres.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_progress_copy WHERE command = 'COPY FROM'"
+    )
     run = operations.wait(run_id, timeout_s=30)
     counts = [
         side.execute("SELECT count(*) FROM orders")[0][0] for side in (both.source, both.target)

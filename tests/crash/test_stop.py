@@ -66,7 +66,7 @@ def test_cancel_now_ends_a_statement_that_waits_for_a_lock_in_the_target(
 ) -> None:
     days.both.source.execute(f"UPDATE orders SET id = 999 WHERE id = {PER_DAY - 1}")
     operations = days.installation.operations()
-    waiting = f"SELECT 1 FROM {OF_RUN} AND wait_event_type = 'Lock' AND query LIKE '{waits_in}%'"
+    waiting = f"SELECT 1 FROM {OF_RUN} AND wait_event_type = 'Lock' AND query LIKE '%{waits_in} %'"
     with closing(postgres.connect(databases.target)) as blocker:
         blocker.cursor().execute(lock)
         run_id = operations.start(days.request)

@@ -189,7 +189,7 @@ def test_the_language_follows_the_browser_and_the_switch_stays_in_the_address() 
         ("interrupted", "任务异常退出：etl-02 上的进程 48213 已不存在，锁已释放。"),
         ("stalled", "etl-02 上的进程 48213 仍在运行。"),
         ("problem", "无法使用进度存储 store.db：disk I/O error。没有启动任何任务。"),
-        ("running", "计划完成：61 个分区，共 12191800 行。"),
+        ("running", "计划完成：61 个分区，共 12,191,800 行。"),
     ],
 )
 def test_what_a_run_told_is_read_in_the_reader_s_language(name: str, chinese: str) -> None:
