@@ -49,7 +49,7 @@ def postgres() -> Iterator[PostgresServer]:
     try:
         server = PostgresServer().__enter__()
     except ServerUnavailableError as error:
-        _unavailable(f"no PostgreSQL: {error}")
+        unavailable(f"no PostgreSQL: {error}")
     yield server
     server.stop()
 
@@ -76,14 +76,14 @@ def browser() -> Iterator[Browser]:
     names = ("chromium", "chromium-browser", "google-chrome")
     executable = next(filter(None, map(shutil.which, names)), None)
     if executable is None:
-        _unavailable("no Chromium: none of " + ", ".join(names) + " is on the PATH")
+        unavailable("no Chromium: none of " + ", ".join(names) + " is on the PATH")
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=executable, args=CHROMIUM_FLAGS)
         yield chromium
         chromium.close()
 
 
-def _unavailable(reason: str) -> NoReturn:
+def unavailable(reason: str) -> NoReturn:
     """Skip on a laptop, with the reason in the summary; in CI what cannot be tested has failed."""
     if os.environ.get("CI", "").lower() in {"1", "true"}:
         pytest.fail(reason)
