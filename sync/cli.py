@@ -315,7 +315,9 @@ def init(context: typer.Context) -> None:
     """Write a commented settings file."""
     file = context.obj or Path(SETTINGS_FILE)
     try:
-        with file.open("x", encoding="utf-8") as new:
+        # Passwords are written into it.
+        mine = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(mine, "w", encoding="utf-8") as new:
             new.write(EXAMPLE.read_text(encoding="utf-8"))
     except FileExistsError:
         raise UsageError(

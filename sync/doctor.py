@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from sync.settings import Settings
     from sync.store import Store
 
+DEMO = N_(
+    "No source and target are set, so this is the demo, with sample data."
+    " `python -m sync init` writes a settings file."
+)
 OTHERS_MAY_WRITE = 0o022
 TABLE = N_("table {table}")
 STATEMENTS = N_("{statements}")
@@ -64,8 +68,10 @@ class Doctor:
         target: PostgresDatabase | SqliteDatabase,
         store: Store,
         looker: Looker,
+        demo: bool,
     ) -> None:
         self._settings = settings
+        self._demo = demo
         self._source = source
         self._target = target
         self._store = store
@@ -87,6 +93,8 @@ class Doctor:
 
     def _look_at_settings(self) -> Iterator[Finding]:
         settings = self._settings
+        if self._demo:
+            yield Finding(name=Told(N_("settings")), ok=True, told=Told(DEMO))
         yield Finding(
             name=Told(N_("settings")),
             ok=True,
@@ -169,7 +177,7 @@ class Doctor:
         ledger = self._looker.ledger
         may = bool(connection.scalar(MAY_CREATE, {"schema": schema}))
         known = ledger.exists(connection)
-        grant = f"GRANT USAGE, CREATE ON SCHEMA {quoted(schema)} TO CURRENT_USER;"
+        grant = f"GRANT USAGE, CREATE ON SCHEMA {quoted(schema)} TO {_role(connection)};"
         can, cannot = N_("Tables can be made there."), N_("Tables cannot be made there.")
         stand, lack = N_("Those of Batch Sync stand there."), N_("Those of Batch Sync are missing.")
         yield Finding(
@@ -235,6 +243,11 @@ def _table_rights(connection: Connection, target: PostgresDatabase, name: str) -
             hint=STATEMENTS,
             rights=", ".join(lacking),
             table=full,
-            statements=f"GRANT SELECT, INSERT, DELETE ON {full} TO CURRENT_USER;",
+            statements=f"GRANT SELECT, INSERT, DELETE ON {full} TO {_role(connection)};",
         )
         yield Finding(name=Told(N_("rights on {table}"), table=name), ok=False, told=told)
+
+
+def _role(connection: Connection) -> str:
+    """The sync's user, as SQL: who pastes a GRANT is somebody else."""
+    return quoted(str(connection.scalar(text("SELECT current_user"))))

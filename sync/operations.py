@@ -9,9 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from sqlalchemy.exc import IntegrityError
-
-from sync.databases.failures import DRIVER_ERRORS, reason
+from sync.databases.failures import DRIVER_ERRORS
 from sync.dates import checked
 from sync.doctor import Doctor
 from sync.errors import BatchSyncError, ConnectError, LeaseHeld, StoreError, UnknownRun
@@ -65,6 +63,7 @@ class Parts:
     source: PostgresDatabase | SqliteDatabase
     target: PostgresDatabase | SqliteDatabase
     target_name: str
+    demo: bool
     lock: TargetLock
     looker: Looker
     store: Store
@@ -236,20 +235,17 @@ class Operations:
         # A run that ended while its store could not be written still stands there as running.
         if forgotten := parts.store.running(parts.target_name):
             parts.snapshots.close_dead(forgotten)
-        try:
-            parts.store.start(
-                NewRun(
-                    id=lease.run_id,
-                    target=parts.target_name,
-                    request=request,
-                    tables=names,
-                    token=lease.token,
-                    holder=holder,
-                    key=key,
-                )
+        parts.store.start(
+            NewRun(
+                id=lease.run_id,
+                target=parts.target_name,
+                request=request,
+                tables=names,
+                token=lease.token,
+                holder=holder,
+                key=key,
             )
-        except IntegrityError as error:
-            raise StoreError(address=parts.store.address, reason=reason(error)) from None
+        )
 
     def _enriched(self, conflict: Conflict, user: str | None) -> Conflict:
         """A conflict with the progress and the verdict that the store knows."""
@@ -313,7 +309,8 @@ class Operations:
             if run_id:
                 raise UnknownRun(run_id=run_id)
             return None
-        parts.store.request_cancel(present.id, mode)
+        if not parts.store.request_cancel(present.id, mode):
+            return None
         parts.engine.cancel(present.id, mode)
         return present.id
 
@@ -377,6 +374,7 @@ class Operations:
             target=parts.target,
             store=parts.store,
             looker=parts.looker,
+            demo=parts.demo,
         )
         return doctor.examine()
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -94,8 +95,9 @@ def pair_tables(
     made = here or _table_to_make(there, settings, columns, key, target)
     target_date = _date_column(made, settings.date_column, target)
     _refuse_other_class(settings, date_column, target_date)
-    _refuse_bad_where(there, settings, reading)
+    _refuse_bad_where(there, settings, source, reading)
     _refuse_missing_columns(made, columns, target)
+    _refuse_followers(made, target)
     definition = {
         "source": source.identity(reading),
         "table": settings.model_dump(mode="json"),
@@ -239,9 +241,18 @@ def _refuse_other_class(settings: TableSettings, there: Column, here: Column) ->
         )
 
 
-def _refuse_bad_where(there: Table, settings: TableSettings, reading: Connection) -> None:
+def _refuse_bad_where(
+    there: Table, settings: TableSettings, source: Database, reading: Connection
+) -> None:
     if settings.where is None:
         return
+    if source.kind == "sqlite" and re.search(r"\bselect\b", settings.where, re.IGNORECASE):
+        # Beside an attached source, the names in it would mean the target's tables.
+        raise SchemaError(
+            N_("The where of {table} asks another table, which an SQLite source does not allow."),
+            hint=N_("Write a condition on columns of the source, such as: amount > 0"),
+            table=settings.name,
+        )
     try:
         reading.exec_driver_sql(f"SELECT 1 FROM {there.sql} WHERE ({settings.where}) LIMIT 0")
     except DRIVER_ERRORS as error:
@@ -251,6 +262,18 @@ def _refuse_bad_where(there: Table, settings: TableSettings, reading: Connection
             table=settings.name,
             reason=reason(error),
         ) from None
+
+
+def _refuse_followers(table: Table, target: Database) -> None:
+    """A day is deleted before its rows come anew: what follows a deleted row would be gone."""
+    if table.followers:
+        raise SchemaError(
+            N_("In the target {address}, rows of {followers} go or change when {table}'s go."),
+            hint=N_("Let their foreign keys be ON DELETE NO ACTION, DEFERRABLE, or drop them."),
+            address=target.address,
+            followers=", ".join(table.followers),
+            table=table.name,
+        )
 
 
 def _refuse_missing_columns(table: Table, columns: tuple[str, ...], target: Database) -> None:

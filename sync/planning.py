@@ -6,7 +6,7 @@ Counted on both sides, compared with the checkpoints, cut into commit groups.
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -43,11 +43,13 @@ UNDONE: Mapping[Only, frozenset[PlanState]] = {
 class Group:
     """A commit group.
 
-    Neighbouring partitions of one table that share one COPY and one transaction.
+    Neighbouring partitions of one table that share one COPY and one transaction. `shrink_max` is
+    the guard for rows that are counted anew; None lets everything through.
     """
 
     pair: TablePair
     partitions: tuple[PlannedPartition, ...]
+    shrink_max: float | None = None
 
     @property
     def rows(self) -> int:
@@ -61,9 +63,7 @@ class Group:
 
     def singles(self) -> tuple[Group, ...]:
         """The same partitions, each a group of its own."""
-        return tuple(
-            Group(pair=self.pair, partitions=(partition,)) for partition in self.partitions
-        )
+        return tuple(replace(self, partitions=(partition,)) for partition in self.partitions)
 
     def condition(self, database: Database, zone: ZoneInfo) -> str:
         """The days as SQL on the bare date column, so that an index serves it."""
@@ -100,15 +100,21 @@ def plan_table(
         checkpoint = checkpoints.get((pair.name, day))
         if checkpoint and checkpoint.definition != pair.definition:
             checkpoint = None
-        shrinks = standing > 0 and (rows == 0 or rows < shrink_max * standing)
         yield PlannedPartition(
             table=pair.name,
             day=day,
             source_rows=rows,
             target_rows=standing,
-            state=PlanState.HELD_BACK if shrinks else _state(checkpoint, rows, standing),
+            state=PlanState.HELD_BACK
+            if shrinks(rows, standing, shrink_max)
+            else _state(checkpoint, rows, standing),
             day_closed=bounds.closed(day, zone, now),
         )
+
+
+def shrinks(rows: int, standing: int, shrink_max: float) -> bool:
+    """Whether `rows` of the source are far fewer than stand in the target."""
+    return standing > 0 and (rows == 0 or rows < shrink_max * standing)
 
 
 def _state(checkpoint: Checkpoint | None, rows: int, standing: int) -> PlanState:
@@ -164,11 +170,12 @@ def _taken(partition: PlannedPartition, request: RunRequest, checkpoint: Checkpo
 
 
 def cut_groups(
-    plan: Plan, pairs: Sequence[TablePair], *, group_rows: int, allow_shrink: bool
+    plan: Plan, pairs: Sequence[TablePair], *, group_rows: int, shrink_max: float | None
 ) -> list[Group]:
     """The plan's partitions as commit groups of about `group_rows` rows, without those held back.
 
-    A group's days are neighbours, so that one range on the date column fetches them all.
+    A group's days are neighbours, so that one range on the date column fetches them all. Without
+    a `shrink_max` nothing is held back.
     """
     groups: list[Group] = []
     for pair in pairs:
@@ -176,13 +183,13 @@ def cut_groups(
         for partition in plan.partitions:
             if partition.table != pair.name:
                 continue
-            if partition.state is PlanState.HELD_BACK and not allow_shrink:
+            if partition.state is PlanState.HELD_BACK and shrink_max is not None:
                 continue
             full = sum(p.source_rows for p in members) + partition.source_rows > group_rows
             if members and (full or members[-1].day + timedelta(days=1) != partition.day):
-                groups.append(Group(pair=pair, partitions=tuple(members)))
+                groups.append(Group(pair=pair, partitions=tuple(members), shrink_max=shrink_max))
                 members = []
             members.append(partition)
         if members:
-            groups.append(Group(pair=pair, partitions=tuple(members)))
+            groups.append(Group(pair=pair, partitions=tuple(members), shrink_max=shrink_max))
     return groups

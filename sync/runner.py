@@ -22,8 +22,8 @@ import structlog
 
 from sync.copying import failing
 from sync.copying.group import replace_group
-from sync.copying.stop import end_statements_of
 from sync.databases.failures import DRIVER_ERRORS, Failure, reason
+from sync.databases.stop import end_statements_of
 from sync.errors import (
     N_,
     BatchSyncError,
@@ -93,6 +93,7 @@ class Runner:
         self._movers: list[Mover] = []
         self._planning: tuple[Connection, ...] = ()
         self._planned = threading.Event()
+        self._closed = threading.Event()
         self._cancel: CancelMode | None = None
         self._halt: BatchSyncError | None = None
         self._errors: list[Told] = []
@@ -111,6 +112,8 @@ class Runner:
             ways_out = [mover.interrupt for mover in self._movers]
             if self._planning:
                 ways_out.append(partial(end_statements_of, self._planning, self._planned))
+        # A server that hangs would keep the beater, and with it the end of the run, for ever.
+        ways_out.append(partial(self._order.lease.give_up_session, self._closed))
         for interrupt in ways_out:
             threading.Thread(target=interrupt, name="interrupt", daemon=True).start()
 
@@ -152,8 +155,10 @@ class Runner:
             self._tracker.count(s) for s in (PartitionStatus.FAILED, PartitionStatus.HELD_BACK)
         )
         if failed or held:
-            text = N_("{count} partitions were held back: the target has far more rows there.")
-            told = [Told(text, count=held)] if held else []
+            text = N_("{count} partitions were held back: the target has far more rows ({which}).")
+            hint = N_("If the source is right, let them through: --allow-shrink, or the tick.")
+            which = self._tracker.some(PartitionStatus.HELD_BACK)
+            told = [Told(text, hint=hint, count=held, which=which)] if held else []
             return RunStatus.FAILED, together([*self._errors, *told])
         return RunStatus.SUCCEEDED, None
 
@@ -165,6 +170,7 @@ class Runner:
         # holder.
         try:
             order.lease.close(status, why=why, progress=self._tracker.progress())
+            self._closed.set()
             order.store.tick(order.lease.run_id, self._tracker.tick())
             order.store.finish(order.lease.run_id, status, error=error, at=order.clock.now())
         except StoreError as problem:
@@ -182,7 +188,7 @@ class Runner:
                 plan,
                 order.pairs,
                 group_rows=order.run.group_rows,
-                allow_shrink=order.request.allow_shrink,
+                shrink_max=None if order.request.allow_shrink else order.run.shrink_max,
             )
             self._todo.extend(groups)
             self._copy_all()
@@ -245,16 +251,16 @@ class Runner:
         missing = [pair for pair in order.pairs if not pair.exists]
         if not missing:
             return
-        try:
-            with writing.begin():
-                for pair in missing:
+        with writing.begin():
+            for pair in missing:
+                try:
                     for statement in order.target.create_table(pair.target, pair.target_date.name):
                         writing.exec_driver_sql(statement)
-                    made = Told(N_("Table {table} was made in the target."), table=pair.name)
-                    self._tracker.note("table.created", made)
-                order.lease.fence(writing)
-        except DRIVER_ERRORS as error:
-            raise failing.not_made(missing, error) from None
+                except DRIVER_ERRORS as error:
+                    raise failing.not_made(pair, error) from None
+                made = Told(N_("Table {table} was made in the target."), table=pair.name)
+                self._tracker.note("table.created", made)
+            order.lease.fence(writing)
 
     def _copy_all(self) -> None:
         order = self._order

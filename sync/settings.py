@@ -44,6 +44,7 @@ FILE_NAME = "batch_sync.toml"
 PREFIX = "BATCH_SYNC_"
 NOT_SETTINGS = {"CONFIG", "DEBUG"}
 NAME = r'"(?:[^"]|"")+"|[^".]+'  # quoted, or without dots and quotes
+ESCAPED = "write @ : / in a user or password as %40 %3A %2F"
 EXAMPLES = {
     "timezone": 'timezone = "Europe/Berlin"',
     "source.url": '[source] url = "postgresql+psycopg2://reader@db1/sales"',
@@ -62,8 +63,10 @@ def normalized_url(text: str) -> URL:
     """
     try:
         url = make_url(text)
-    except ArgumentError:
-        raise ValueError("it must be a database URL") from None
+    except (ArgumentError, ValueError):
+        raise ValueError(f"it must be a database URL; {ESCAPED}") from None
+    if "@" in (url.host or ""):
+        raise ValueError(ESCAPED)
     if url.drivername in {"postgres", "postgresql", "postgresql+psycopg2"}:
         return url.set(drivername="postgresql+psycopg2")
     if url.drivername in {"sqlite", "sqlite+pysqlite"}:
@@ -86,6 +89,10 @@ def _database_url(value: object) -> object:
     if isinstance(text, str):
         normalized_url(text)
     return value
+
+
+def _store_url(value: object) -> object:
+    return value if value == "" else _database_url(value)
 
 
 DatabaseUrl = Annotated[SecretStr, BeforeValidator(_database_url)]
@@ -164,7 +171,7 @@ class RunSettings(_Section):
 class StoreSettings(_Section):
     """Where progress is kept; empty means SQLite in `state_dir`."""
 
-    url: SecretStr = SecretStr("")
+    url: Annotated[SecretStr, BeforeValidator(_store_url)] = SecretStr("")
 
 
 class _Environment(EnvSettingsSource):
@@ -325,7 +332,7 @@ def _refuse_unknown_variables() -> None:
 def _worded(error: ValidationError) -> SettingsError:
     first = error.errors(include_url=False)[0]
     setting = ".".join(str(part) for part in first["loc"]) or "batch_sync.toml"
-    secret = bool(first["loc"]) and first["loc"][-1] == "url"
+    secret = bool(first["loc"]) and first["loc"][0] in {"source", "target", "store"}
     missing = first["type"] == "missing" or not first["loc"]
     section = str(first["loc"][0]) if first["loc"] else ""
     return SettingsError(
@@ -337,12 +344,12 @@ def _worded(error: ValidationError) -> SettingsError:
 
 
 def _given(kind: str, *, secret: bool, value: object, whole: bool) -> str:
-    # Never a value that may be a secret: a URL, or what stands under a misspelt name.
+    # Never a value that may be a secret: in a section with a URL, or under a misspelt name.
     if whole:
         return "nothing that fits"
     if kind == "extra_forbidden":
         return "a name that means nothing"
-    return "a URL (not shown)" if secret else repr(value)
+    return "a value that is not shown" if secret else repr(value)
 
 
 def _allowed(kind: str, section: str, message: str) -> str:

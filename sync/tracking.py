@@ -136,6 +136,12 @@ class Tracker:
         with self._guard:
             return self._statuses[status]
 
+    def some(self, status: PartitionStatus, limit: int = 3) -> str:
+        """The first few partitions in a status."""
+        with self._guard:
+            found = [f"{p.table} {p.day}" for p in self._partitions.values() if p.status is status]
+        return ", ".join(found[:limit]) + (", …" if len(found) > limit else "")
+
     def progress(self) -> Progress:
         """How far the run is now."""
         with self._guard:

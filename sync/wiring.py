@@ -81,6 +81,7 @@ def open_operations(settings: Settings) -> Operations:
             source=source,
             target=target,
             target_name=target_name,
+            demo=demo_in_use,
             lock=lock,
             looker=looker,
             store=store,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import Body, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from sync import __version__
 from sync.api import problems
@@ -32,6 +32,17 @@ RUN_HREF = STATUS_HREF + "/runs/{run_id}"
 Day = Annotated[str, Field(max_length=32, json_schema_extra={"format": "date"})]
 
 
+def _writable(name: str) -> str:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise ValueError("it holds half a character") from None
+    return name
+
+
+Name = Annotated[str, Field(max_length=200), AfterValidator(_writable)]
+
+
 class StartRequest(BaseModel):
     """The days to copy, both included. A name that is not known is refused: it may be misspelt."""
 
@@ -42,7 +53,7 @@ class StartRequest(BaseModel):
 
     start_date: Day
     end_date: Day
-    tables: list[str] = Field(default=[], max_length=1000)
+    tables: list[Name] = Field(default=[], max_length=1000)
     only: Only = Only.ALL
     allow_shrink: bool = False
 

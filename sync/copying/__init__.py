@@ -4,5 +4,4 @@ group.py     the transaction, the same for every way
 stream.py    PostgreSQL → PostgreSQL: COPY into COPY through a bounded queue
 attach.py    SQLite → SQLite: one INSERT … SELECT over an attached source
 failing.py   what is told when copying fails
-stop.py      how a statement under way is made to end
 """

@@ -210,6 +210,12 @@ class AttachMover:
         )
         return f"SELECT {columns} FROM {table} WHERE {where}"
 
+    def standing(self, group: Group) -> int:
+        """How many rows the target has on the group's days, as this transaction sees it."""
+        where = group.condition(self._target, self._zone)
+        count = f"SELECT count(*) FROM main.{group.pair.target.sql} WHERE {where}"
+        return int(self.writer().exec_driver_sql(count).scalar_one())
+
     def settled(self, group: Group, lease: Lease) -> bool:
         """A commit of this process's own library: its answer is never lost."""
         del group, lease

@@ -12,8 +12,6 @@ from sync.errors import N_, ConnectError, CopyError
 from sync.model import Told
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from sync.pairing import TablePair
     from sync.planning import Group
 
@@ -39,12 +37,12 @@ def kind_of(error: BaseException) -> Failure:
     return Failure.DISCONNECTED if isinstance(error, ConnectError) else failure(error)
 
 
-def not_made(missing: Sequence[TablePair], error: BaseException) -> CopyError:
-    """Why tables that the target lacks could not be made there."""
+def not_made(pair: TablePair, error: BaseException) -> CopyError:
+    """Why a table that the target lacks could not be made there."""
     return CopyError(
         N_("The table {table} cannot be made in the target: {reason}"),
-        hint=N_("Make it there by hand, or grant the sync's user the right to."),
-        table=", ".join(pair.name for pair in missing),
+        hint=N_("Make what it needs there by hand, or grant the sync's user the right to."),
+        table=pair.name,
         reason=reason(error),
     )
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Protocol
 from sync.databases.failures import DRIVER_ERRORS, Failure, failure
 from sync.databases.ledger import Checkpoint
 from sync.errors import N_, CopyError
-from sync.model import Told
+from sync.model import DateRange, Told
+from sync.planning import shrinks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,6 +55,10 @@ class Mover(Protocol):
 
         Also those days. For keys that moved.
         """
+        ...
+
+    def standing(self, group: Group) -> int:
+        """How many rows the target has on the group's days, as this transaction sees it."""
         ...
 
     def settled(self, group: Group, lease: Lease) -> bool:
@@ -132,6 +137,11 @@ def _replace(mover: Mover, group: Group, lease: Lease, *, moved: bool) -> Moved:
     try:
         mover.delete_days(group)
         rows, elsewhere = mover.load_moved(group) if moved else (mover.load(group), [])
+        _refuse_shrunk(group, rows)
+        if elsewhere:
+            _refuse_key_twice(connection, group, lease, elsewhere)
+        if group.pair.target.triggered:
+            expect_rows(group, counted=sum(rows.values()), copied=mover.standing(group))
         _write_checkpoints(connection, group, lease, rows, elsewhere)
         lease.fence(connection)
     except BaseException:
@@ -145,6 +155,47 @@ def _replace(mover: Mover, group: Group, lease: Lease, *, moved: bool) -> Moved:
         if failure(error) is not Failure.DISCONNECTED or not mover.settled(group, lease):
             raise
     return Moved(rows_by_day=rows, elsewhere=tuple(elsewhere))
+
+
+def _refuse_shrunk(group: Group, rows: Mapping[date, int]) -> None:
+    """Rows that were counted anew since the plan are guarded anew."""
+    if group.shrink_max is None:
+        return
+    for partition in group.partitions:
+        if shrinks(rows.get(partition.day, 0), partition.target_rows, group.shrink_max):
+            raise CopyError(
+                table=group.pair.name,
+                days=str(partition.day),
+                reason=Told(
+                    N_("the source has {rows} rows now, {target_rows} stand in the target"),
+                    rows=rows.get(partition.day, 0),
+                    target_rows=partition.target_rows,
+                ),
+                advice=Told(
+                    N_("If the source is right, start again and let held back days through.")
+                ),
+            )
+
+
+def _refuse_key_twice(
+    connection: Connection, group: Group, lease: Lease, elsewhere: list[date]
+) -> None:
+    """Days of this very run cannot lose rows to this group, unless a key stands twice."""
+    days = DateRange(min(elsewhere), max(elsewhere))
+    known = lease.ledger.checkpoints(connection, tables=[group.pair.name], days=days)
+    mine = [
+        d for d in elsewhere if (c := known.get((group.pair.name, d))) and c.run_id == lease.run_id
+    ]
+    if mine:
+        raise CopyError(
+            table=group.pair.name,
+            days=str(group.days),
+            reason=Told(
+                N_("rows of one key stand on {day} of the source, too"),
+                day=", ".join(map(str, mine)),
+            ),
+            advice=Told(N_("Give the table a key in the settings that tells its rows apart.")),
+        )
 
 
 def _write_checkpoints(

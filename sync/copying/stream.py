@@ -22,9 +22,9 @@ import psycopg2
 from sqlalchemy import text
 
 from sync.copying.group import expect_rows
-from sync.copying.stop import end_statements_of
 from sync.databases.failures import DRIVER_ERRORS, Failure, failure
 from sync.databases.shape import quoted
+from sync.databases.stop import end_statements_of
 from sync.errors import Cancelled, CommitUnknown, SourceLost
 
 if TYPE_CHECKING:
@@ -203,11 +203,7 @@ class StreamMover:
     def delete_days(self, group: Group) -> None:
         """Remove the rows of the group's days from the target."""
         where = group.condition(self._target, self._zone)
-        # The run's end commits durably, and with it all that was committed before, in order: a
-        # server that crashes in between may lose the last groups, whole, with their checkpoints.
-        self.writer().exec_driver_sql(
-            f"SET LOCAL synchronous_commit = off; DELETE FROM {group.pair.target.sql} WHERE {where}"
-        )
+        self.writer().exec_driver_sql(f"DELETE FROM {group.pair.target.sql} WHERE {where}")
 
     def load(self, group: Group) -> Mapping[date, int]:
         """COPY the group's rows into its table; the rows of each day."""
@@ -326,6 +322,12 @@ class StreamMover:
         for pipe in self._ahead:
             pipe.drop()
         self._ahead.clear()
+
+    def standing(self, group: Group) -> int:
+        """How many rows the target has on the group's days, as this transaction sees it."""
+        where = group.condition(self._target, self._zone)
+        count = f"SELECT count(*) FROM {group.pair.target.sql} WHERE {where}"
+        return int(self.writer().exec_driver_sql(count).scalar_one())
 
     def settled(self, group: Group, lease: Lease) -> bool:
         """After a lost answer to COMMIT.

@@ -7,4 +7,5 @@ days.py      calendar days as half-open bounds
 instants.py  the database's clock, and points in time in every engine
 ledger.py    batch_sync_lease, batch_sync_run, batch_sync_checkpoint
 failures.py  what a driver's error means
+stop.py      how a statement under way is made to end
 """

@@ -72,6 +72,13 @@ INDEXES_OF = text("""
       AND k.position <= i.indnkeyatts
     GROUP BY i.indexrelid, i.indisprimary, i.indisunique""")
 STEP = "batch_sync_step"  # not the name of anybody's table
+# Tables whose rows go, or change, when rows of this one are deleted.
+FOLLOWERS_OF = text("""
+    SELECT DISTINCT conrelid::regclass::text FROM pg_constraint
+    WHERE confrelid = :oid AND contype = 'f' AND confdeltype IN ('c', 'n', 'd')""")
+TRIGGERS_OF = text("""
+    SELECT count(*) FROM pg_trigger
+    WHERE tgrelid = :oid AND NOT tgisinternal AND tgenabled <> 'D'""")
 DATE_CLASSES = {
     "date": DateClass.DATE,
     "timestamp without time zone": DateClass.TIMESTAMP,
@@ -87,9 +94,7 @@ class PostgresDatabase:
     def __init__(self, url: URL, *, role: Role, schema: str | None, run: RunSettings) -> None:
         self.role: Role = role
         self.schema = schema
-        self.address = (
-            f"{url.host or 'localhost'}:{url.port or 5432}/{url.database or url.username or ''}"
-        )
+        self.address = _address(url)
         settings = EXACT_TEXT | SOON_DEAD
         settings["lock_timeout"] = str(int(run.lock_timeout_s * 1000))
         # The source's snapshot idles in its transaction as long as the run goes.
@@ -165,6 +170,8 @@ class PostgresDatabase:
             key=next((tuple(index.columns) for index in indexes if index.indisprimary), ()),
             unique=tuple(frozenset(index.columns) for index in indexes if index.indisunique),
             indexed=frozenset(index.columns[0] for index in indexes),
+            followers=tuple(connection.execute(FOLLOWERS_OF, {"oid": found.oid}).scalars()),
+            triggered=bool(connection.scalar(TRIGGERS_OF, {"oid": found.oid})),
         )
 
     def count_by_day(
@@ -262,3 +269,14 @@ class PostgresDatabase:
 
 def _and(where: str | None) -> str:
     return f" AND ({where})" if where else ""
+
+
+def _address(url: URL) -> str:
+    """Where a URL points, without user and password; libpq also takes host and port as a query."""
+    host = url.host or url.query.get("host") or "localhost"
+    port = url.port or url.query.get("port") or 5432
+    return f"{_flat(host)}:{_flat(port)}/{url.database or url.username or ''}"
+
+
+def _flat(part: str | int | tuple[str, ...]) -> str:
+    return ",".join(part) if isinstance(part, tuple) else str(part)

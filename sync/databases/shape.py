@@ -35,7 +35,8 @@ class Table:
     """A table as it stands in a database. `schema` is None where the engine has none.
 
     `key` is the primary key, in order; `unique` are the column sets of all unique indexes,
-    `indexed` the first columns of all indexes.
+    `indexed` the first columns of all indexes. `followers` are tables whose rows go or change when
+    rows of this one are deleted; `triggered` tells that somebody's triggers may do more.
     """
 
     schema: str | None
@@ -44,6 +45,8 @@ class Table:
     key: tuple[str, ...] = ()
     unique: tuple[frozenset[str], ...] = ()
     indexed: frozenset[str] = frozenset()
+    followers: tuple[str, ...] = ()
+    triggered: bool = False
 
     def column(self, name: str) -> Column | None:
         """The column of that exact name, or None."""

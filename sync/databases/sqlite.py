@@ -117,6 +117,10 @@ class SqliteDatabase:
             unique=(frozenset(key), *self._unique_indexes(connection, name))
             if key
             else self._unique_indexes(connection, name),
+            triggered=connection.exec_driver_sql(
+                "SELECT 1 FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ?", (name,)
+            ).first()
+            is not None,
         )
 
     def _unique_indexes(self, connection: Connection, name: str) -> tuple[frozenset[str], ...]:

@@ -18,6 +18,7 @@ from sync.locking.holder import ProcessState, process_state
 from sync.model import DateRange, Holder, Progress, RunId, RunStatus, Token, Told, Verdict
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Mapping
 
     from sqlalchemy import Connection
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from sync.locking.lock import Held, TargetLock
 
 RAISE_TIMEOUT_MS = 1000
+GIVE_UP_S = 4.0
 BACKENDS_GONE_S = 5.0
 
 
@@ -98,6 +100,14 @@ class Lease:
                 or 0
             )
         return 0
+
+    def give_up_session(self, done: threading.Event) -> None:
+        """Shut the lock's session down unless `done` comes in time: who waits on it gets an error.
+
+        The locks come free with it; the fence keeps its promise all the same.
+        """
+        if not done.wait(GIVE_UP_S):
+            self._held.shut_down()
 
     def close(self, outcome: RunStatus, *, why: str | None, progress: Progress) -> None:
         """Write the end into the target, and take our name off the lock.

@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from sync.databases.failures import DRIVER_ERRORS, reason
 from sync.databases.postgres import PostgresDatabase
 from sync.databases.sqlite import SqliteDatabase
+from sync.databases.stop import shut_down
 from sync.errors import LeaseHeld, LockError
 from sync.locking import session as sessions
 from sync.locking.file import FileLease, read_record
@@ -156,6 +157,11 @@ class Held:
     def backend(self) -> tuple[int, str] | None:
         """PID and start of the session lock's backend."""
         return sessions.backend(self.session) if self.session is not None else None
+
+    def shut_down(self) -> None:
+        """Shut the session's socket down, from another thread than the one that waits on it."""
+        if self.session is not None and not self.session.invalidated:
+            shut_down(self.session.connection.driver_connection)
 
     def release(self) -> None:
         """Free all of them, the session's first: who then finds the file free finds all free."""

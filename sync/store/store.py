@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 from sqlalchemy import bindparam, create_engine, event, func, select, text, update
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError
 
 from sync.errors import StoreError, UnknownRun
 from sync.model import (
@@ -131,8 +131,6 @@ class Store:
         try:
             with self._engine.begin() as connection:
                 yield connection
-        except IntegrityError:
-            raise
         except (DBAPIError, OSError) as error:
             reason = " ".join(str(getattr(error, "orig", None) or error).split())
             raise StoreError(address=self.address, reason=reason) from None
@@ -140,7 +138,7 @@ class Store:
     def start(self, new: NewRun) -> None:
         """Write a run that is running.
 
-        Raises StoreError; IntegrityError when another one of the target is.
+        Raises StoreError, also when another one of the target is, or has its key.
         """
         now = datetime.now(UTC).timestamp()
         with self._transaction() as connection:

@@ -118,6 +118,10 @@ def _second_line(snapshot: Snapshot, run: RunView, reader: Reader) -> str:
 def _bar(run: RunView, reader: Reader, look: str) -> Markup:
     """Weighted by rows; it has no number before the rows were counted."""
     fraction = run.progress.fraction
+    if fraction is None and run.status.final:
+        return tag(
+            "div", reader.gettext("Ended before the rows were counted."), class_="bs-percent"
+        )
     if fraction is None:
         text = reader.gettext("Counting rows…")
         return join(

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import URL
-from sqlalchemy.exc import IntegrityError
 
 from sync.errors import StoreError
 from sync.locking.holder import current_holder
@@ -60,7 +59,7 @@ def begin(store: Store, run_id: str, *, target: str = "target", key: str | None 
 def test_a_second_run_of_a_target_is_refused_by_the_database_itself(store: Store) -> None:
     first = begin(store, "first")
     begin(store, "elsewhere", target="another")
-    with pytest.raises(IntegrityError):
+    with pytest.raises(StoreError):
         begin(store, "second")
     store.finish(first, RunStatus.SUCCEEDED, error=None, at=NOW)
     begin(store, "second")
@@ -72,7 +71,7 @@ def test_a_second_run_of_a_target_is_refused_by_the_database_itself(store: Store
 def test_a_key_belongs_to_one_run_for_ever(store: Store) -> None:
     first = begin(store, "first", key="click")
     store.finish(first, RunStatus.SUCCEEDED, error=None, at=NOW)
-    with pytest.raises(IntegrityError):
+    with pytest.raises(StoreError):
         begin(store, "second", key="click")
     assert store.by_key("click") == first
 

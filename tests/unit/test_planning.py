@@ -52,7 +52,7 @@ def partitions(name: str, *rows: int, held: frozenset[int] = frozenset()) -> lis
 def cut(*planned: PlannedPartition, group_rows: int, allow_shrink: bool = False) -> list[list[int]]:
     pairs = [pair("a"), pair("b")]
     groups = cut_groups(
-        Plan(tuple(planned)), pairs, group_rows=group_rows, allow_shrink=allow_shrink
+        Plan(tuple(planned)), pairs, group_rows=group_rows, shrink_max=None if allow_shrink else 0.5
     )
     return [[(p.day - FIRST).days for p in group.partitions] for group in groups]
 
