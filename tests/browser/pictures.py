@@ -4,12 +4,13 @@
 to `artifacts/`, to be looked at.
 """
 
+import re
 import shutil
 import sys
 import tempfile
 from pathlib import Path
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.browser.dashboards import served
 from tests.browser.test_page_states import SCRIPT
@@ -60,7 +61,7 @@ def _take(browser: Browser, address: str, look: tuple[str, str, str, str], file:
         page.locator(".st-key-start button").wait_for()
         if state == MINE:
             page.locator(".st-key-start button").click()
-            page.wait_for_function("document.title.startsWith('69%')")
+            expect(page).to_have_title(re.compile("^69%"), timeout=30_000)
         page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
         page.wait_for_timeout(600)
         page.set_viewport_size(

@@ -1,10 +1,11 @@
 """Each state of the page in a real browser: readable, accessible, and no wider than the window."""
 
+import re
 from collections.abc import Callable, Iterator
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 
 from tests.browser.dashboards import served
 from tests.views.fakes import SNAPSHOTS
@@ -65,6 +66,7 @@ def opened(
         page.goto(f"{address}/?state={state}&lang={LOOKS[look][2]}")
         page.locator(".bs-head").wait_for(timeout=30_000)
         page.locator(".st-key-start button").wait_for()
+        page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
         return page
 
     yield open_page
@@ -85,7 +87,6 @@ def test_it_is_accessible_and_fits(
     opened: Callable[[str, str], Page], state: str, look: str
 ) -> None:
     page = opened(state, look)
-    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
 
     found = Axe().run(page, options=AXE_RULES).response["violations"]
     wider = page.evaluate("document.documentElement.scrollWidth - innerWidth")
@@ -105,7 +106,7 @@ def test_a_start_is_spoken_by_the_line_that_stood_there_and_shown_in_the_title(
     assert page.title() == "Ready · Batch Sync"
 
     page.get_by_role("button", name="Start sync").click()
-    page.wait_for_function("document.title.startsWith('69%')")
+    expect(page).to_have_title(re.compile("^69%"), timeout=30_000)
     # The title is sent first.
     page.wait_for_function("it => !it.textContent.startsWith('Nothing')", arg=line)
 

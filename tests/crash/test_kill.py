@@ -16,7 +16,7 @@ from tests.crash.days import FIRST_DAY, Days, days_in_postgres, days_in_sqlite
 from tests.servers import Databases, PostgresServer
 
 SEED = 4711
-TRIES_PER_KILL = 3
+TRIES_PER_KILL = 8  # a kill that comes after the end is none
 # A transaction that has written, of any session of a run.
 WRITING = """
     SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
