@@ -108,7 +108,7 @@ def test_a_start_is_spoken_by_the_line_that_stood_there_and_shown_in_the_title(
     page.get_by_role("button", name="Start sync").click()
     expect(page).to_have_title(re.compile("^69%"), timeout=30_000)
     # The title is sent first.
-    page.wait_for_function("it => !it.textContent.startsWith('Nothing')", arg=line)
+    expect(page.locator("[role=status].bs-spoken")).to_have_text(re.compile("is running"))
 
     assert line.text_content() == "Your sync of 2026-09-01 → 2026-10-31 is running."
     assert line.evaluate("it => it.isConnected")
