@@ -40,7 +40,7 @@ CREATE TABLE stock_levels (
 """ + "".join(f"CREATE INDEX {table}_{column} ON {table} ({column});\n" for table, column in TABLES)
 
 _EPOCH = date(2000, 1, 1)
-_ORDERS, _VIEWS = 1_400, 18_500  # of a plain day
+_ORDERS, _VIEWS = 1_400, 19_500  # of a plain day
 _ROOM = 10_000  # orders have the ids day × 10,000 + n; items and views have ten times that room
 _WEEK = (0.98, 0.92, 0.94, 1.0, 1.12, 1.3, 1.22)  # from Monday
 _PEAKS = {(6, 18): 1.7, (11, 11): 2.2, (11, 28): 1.9, (12, 12): 1.6, (12, 25): 0.4, (1, 1): 0.5}
@@ -129,7 +129,7 @@ def _busy(day: date) -> float:
 
 
 def _day(day: date, scale: float) -> tuple[str, int, int, int]:
-    busy = min(_busy(day) * scale, 6)  # more would not fit into the ids
+    busy = min(_busy(day) * scale, 5)  # more would not fit into the ids
     return day.isoformat(), (day - _EPOCH).days, int(_ORDERS * busy) + 1, int(_VIEWS * busy) + 1
 
 
