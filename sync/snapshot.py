@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from sync.clock import Clock
     from sync.locking.looking import Looker
-    from sync.model import Conflict, DateRange, LogLine, PartitionView, Sample, Told
+    from sync.model import Conflict, LogLine, PartitionView, Sample, Told
     from sync.store import Store
 
 T = TypeVar("T")
@@ -66,11 +66,6 @@ class Snapshot:
     def busy(self) -> bool:
         """Whether a start would be refused now."""
         return self.run is not None
-
-    @property
-    def range_hint(self) -> DateRange | None:
-        """The range of the run that is shown."""
-        return self.shown.days if self.shown else None
 
 
 class Kept(Generic[T]):

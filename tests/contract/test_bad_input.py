@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import make_url
 
 from sync.cli import main
+from tests.conftest import unavailable
 from tests.installation import Both, Installation, SqliteSide, table
 from tests.servers import LOADER, PASSWORDS, READER
 
@@ -220,6 +221,6 @@ def small_disk(folder: Path, *, size: str) -> Iterator[Path]:
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
     if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("a small disk cannot be mounted here")
+        unavailable("a small disk cannot be mounted here")
     yield folder
     subprocess.run(["umount", folder], check=True)

@@ -30,6 +30,19 @@ END;
 # The order in which scripts read them.
 RUN_KEYS = ["id", "status", "start_date", "end_date", "tables", "token", "holder", "progress"]
 
+CONFLICT_KEYS = [
+    "status",
+    "message",
+    "code",
+    "active_task_id",
+    "holder",
+    "range",
+    "progress",
+    "verdict",
+    "yours",
+    "actions",
+]
+
 RUN_ID = r"\d{8}-\d{6}-[0-9a-f]{6}"
 
 

@@ -20,7 +20,14 @@ from sync.api import create_app
 from sync.model import RunId
 from sync.operations import Operations
 from tests.installation import Installation
-from tests.views.sixty_days import ROWS_A_DAY, child, installation, status_when_copying, target_rows
+from tests.views.sixty_days import (
+    CONFLICT_KEYS,
+    ROWS_A_DAY,
+    child,
+    installation,
+    status_when_copying,
+    target_rows,
+)
 
 START = "/api/v1/sync-status/sync/batch"
 STATUS = "/api/v1/sync-status"
@@ -111,18 +118,7 @@ class TestStart:
         assert answer.headers["content-type"] == "application/json"
         assert 1 <= int(answer.headers["retry-after"]) <= 3600
         body = answer.json()
-        assert list(body) == [
-            "status",
-            "message",
-            "code",
-            "active_task_id",
-            "holder",
-            "range",
-            "progress",
-            "verdict",
-            "yours",
-            "actions",
-        ]
+        assert list(body) == CONFLICT_KEYS
         assert body["status"] == "error"
         assert body["message"] == "已有同步任务正在运行，请等待当前任务完成后再试"
         assert body["code"] == "sync_already_running"

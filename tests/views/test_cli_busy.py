@@ -11,6 +11,7 @@ import pytest
 
 from tests.installation import Installation
 from tests.views.sixty_days import (
+    CONFLICT_KEYS,
     ROWS_A_DAY,
     RUN_ID,
     RUN_KEYS,
@@ -21,19 +22,6 @@ from tests.views.sixty_days import (
     status_when_copying,
     target_rows,
 )
-
-CONFLICT_KEYS = [
-    "status",
-    "message",
-    "code",
-    "active_task_id",
-    "holder",
-    "range",
-    "progress",
-    "verdict",
-    "yours",
-    "actions",
-]
 
 
 @pytest.fixture
