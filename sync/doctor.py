@@ -16,7 +16,7 @@ from sync.databases.postgres import PostgresDatabase
 from sync.databases.shape import quoted
 from sync.errors import N_, BatchSyncError
 from sync.model import Told
-from sync.pairing import pair_tables
+from sync.pairing import look, pair_tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -141,16 +141,17 @@ class Doctor:
 
     def _look_at_tables(self) -> Iterator[Finding]:
         with self._source.connect() as reading, self._target.connect(reads=True) as writing:
-            for table in self._settings.tables:
+            tables, zone = self._settings.tables, self._settings.zone
+            there, here = look(
+                tables,
+                source=self._source,
+                target=self._target,
+                reading=reading,
+                writing=writing,
+            )
+            for table in tables:
                 try:
-                    pair = pair_tables(
-                        table,
-                        source=self._source,
-                        target=self._target,
-                        reading=reading,
-                        writing=writing,
-                        zone=self._settings.zone,
-                    )
+                    pair = pair_tables(table, source=there, target=here, zone=zone)
                     yield _table_finding(pair)
                 except BatchSyncError as error:
                     yield _failed(Told(TABLE, table=table.target), error)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import secrets
 import threading
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sync.databases.failures import DRIVER_ERRORS
@@ -29,8 +30,8 @@ from sync.model import (
     RunView,
     Verdict,
 )
-from sync.pairing import chosen_tables, pair_tables
-from sync.planning import plan_range
+from sync.pairing import chosen_tables, look, pair_tables
+from sync.planning import Counting, plan_range
 from sync.runner import Order, Runner
 from sync.store import NewRun
 
@@ -136,25 +137,27 @@ class Operations:
             held = parts.lock.acquire(run_id=run_id, holder=holder, days=request.days, tables=names)
         except LeaseHeld as refusal:
             raise LeaseHeld(self._enriched(refusal.conflict, user)) from None
-        way = parts.way(run_id)
-        try:
-            pairs = self._pairs(request, reading=way.read(), writing=way.write())
+        with ExitStack() as undo:
+            undo.callback(held.release)
+            way = parts.way(run_id)
+            undo.callback(way.close)
+            reading, writing = way.open()
+            pairs = self._pairs(request, reading=reading, writing=writing)
+            # The source is busy with counting while the target is with the lease.
+            counting = self._counting(pairs, request, reading)
+            undo.callback(counting.close)
             lease, closed = self._take(
                 held, way, run_id=run_id, holder=holder, request=request, names=names
             )
-        except BaseException:
-            way.close()
-            held.release()
-            raise
-        try:
+            undo.push(partial(_close_unstarted, lease))
             self._record(lease, closed, holder=holder, request=request, names=names, key=key)
             order = Order(
                 request=request,
                 pairs=pairs,
+                counting=counting,
                 among=among,
                 lease=lease,
                 way=way,
-                source=parts.source,
                 target=parts.target,
                 store=parts.store,
                 run=parts.settings.run,
@@ -162,11 +165,7 @@ class Operations:
                 clock=parts.clock,
             )
             parts.engine.start(run_id, Runner(order))
-        except BaseException as error:
-            way.close()
-            lease.close(RunStatus.FAILED, why=str(error), progress=Progress())
-            lease.release()
-            raise
+            undo.pop_all()
         return run_id
 
     def _pairs(
@@ -174,19 +173,21 @@ class Operations:
     ) -> Sequence[TablePair]:
         """Every table of a request, looked at on both sides. Raises SchemaError."""
         parts = self._parts
-        pairs = [
-            pair_tables(
-                table,
-                source=parts.source,
-                target=parts.target,
-                reading=reading,
-                writing=writing,
-                zone=parts.settings.zone,
-            )
-            for table in chosen_tables(parts.settings.tables, request.tables)
-        ]
+        tables = chosen_tables(parts.settings.tables, request.tables)
+        there, here = look(
+            tables, source=parts.source, target=parts.target, reading=reading, writing=writing
+        )
         writing.rollback()
-        return pairs
+        zone = parts.settings.zone
+        return [pair_tables(table, source=there, target=here, zone=zone) for table in tables]
+
+    def _counting(
+        self, pairs: Sequence[TablePair], request: RunRequest, reading: Connection
+    ) -> Counting:
+        parts = self._parts
+        return Counting(
+            pairs, request.days, source=parts.source, reading=reading, zone=parts.settings.zone
+        )
 
     def _take(
         self,
@@ -338,17 +339,17 @@ class Operations:
         checked(request.days)
         with parts.source.connect() as reading, parts.target.connect(reads=True) as writing:
             pairs = self._pairs(request, reading=reading, writing=writing)
-            plan = plan_range(
-                pairs,
-                request,
-                source=parts.source,
-                target=parts.target,
-                reading=reading,
-                writing=writing,
-                ledger=parts.lock.ledger,
-                zone=parts.settings.zone,
-                shrink_max=parts.settings.run.shrink_max,
-            )
+            with closing(self._counting(pairs, request, reading)) as counting:
+                plan = plan_range(
+                    pairs,
+                    request,
+                    counting=counting,
+                    target=parts.target,
+                    writing=writing,
+                    ledger=parts.lock.ledger,
+                    zone=parts.settings.zone,
+                    shrink_max=parts.settings.run.shrink_max,
+                )
         if request.only is Only.FAILED:
             among = self._history.failed_before(request)
             return Plan(tuple(p for p in plan.partitions if (p.table, p.day) in among))
@@ -383,3 +384,10 @@ class Operations:
         for run_id in self._parts.engine.active():
             self._parts.engine.cancel(run_id, CancelMode.NOW)
             self._parts.engine.wait(run_id)
+
+
+def _close_unstarted(
+    lease: Lease, kind: object, error: BaseException | None, trace: object
+) -> None:
+    del kind, trace
+    lease.close(RunStatus.FAILED, why=str(error), progress=Progress())

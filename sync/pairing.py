@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from sync.errors import N_, SchemaError, UnknownTable
 from sync.settings import split_name
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from zoneinfo import ZoneInfo
 
     from sqlalchemy import Connection
@@ -63,18 +64,50 @@ def chosen_tables(
     return tuple(table for table in configured if not names or table.target in names)
 
 
-def pair_tables(
-    settings: TableSettings,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """What stands in one of the two databases, by the name in the settings."""
+
+    database: Database
+    connection: Connection
+    identity: str
+    tables: Mapping[str, Table | None]
+
+
+def look(
+    settings: Sequence[TableSettings],
     *,
     source: Database,
     target: Database,
     reading: Connection,
     writing: Connection,
-    zone: ZoneInfo,
+) -> tuple[Side, Side]:
+    """The tables of the settings in the source and in the target, looked at side by side."""
+
+    def there() -> Side:
+        return Side(
+            database=source,
+            connection=reading,
+            identity=source.identity(reading),
+            tables={t.name: source.table(reading, *split_name(t.name)) for t in settings},
+        )
+
+    with ThreadPoolExecutor(1, "batch-sync-look") as beside:
+        looking = beside.submit(there)
+        here = Side(
+            database=target,
+            connection=writing,
+            identity=target.identity(writing),
+            tables={t.name: target.table(writing, None, t.target) for t in settings},
+        )
+        return looking.result(), here
+
+
+def pair_tables(
+    settings: TableSettings, *, source: Side, target: Side, zone: ZoneInfo
 ) -> TablePair:
-    """Look at one table on both sides. Raises SchemaError where it is missing or does not fit."""
-    schema, name = split_name(settings.name)
-    there = source.table(reading, schema, name)
+    """One table on both sides. Raises SchemaError where it is missing or does not fit."""
+    there, here = source.tables[settings.name], target.tables[settings.name]
     if there is None:
         raise SchemaError(
             N_("The source {address} has no table {table}."),
@@ -82,24 +115,21 @@ def pair_tables(
                 "Names are exact and case-sensitive; a dot separates schema and table"
                 " unless quoted."
             ),
-            address=source.address,
+            address=source.database.address,
             table=settings.name,
         )
-    _refuse_same_table(
-        there, settings, source=source, target=target, reading=reading, writing=writing
-    )
-    date_column = _date_column(there, settings.date_column, source)
+    _refuse_same_table(there, settings, source=source, target=target)
+    date_column = _date_column(there, settings.date_column, source.database)
     columns = _columns(there, settings)
     key = _key(there, settings, columns)
-    here = target.table(writing, None, settings.target)
-    made = here or _table_to_make(there, settings, columns, key, target)
-    target_date = _date_column(made, settings.date_column, target)
+    made = here or _table_to_make(there, settings, columns, key, target.database)
+    target_date = _date_column(made, settings.date_column, target.database)
     _refuse_other_class(settings, date_column, target_date)
-    _refuse_bad_where(there, settings, source, reading)
-    _refuse_missing_columns(made, columns, target)
-    _refuse_followers(made, target)
+    _refuse_bad_where(there, settings, source)
+    _refuse_missing_columns(made, columns, target.database)
+    _refuse_followers(made, target.database)
     definition = {
-        "source": source.identity(reading),
+        "source": source.identity,
         "table": settings.model_dump(mode="json"),
         "zone": zone.key,
         "columns": columns,
@@ -111,7 +141,8 @@ def pair_tables(
         date_column=date_column,
         target_date=target_date,
         columns=columns,
-        binary=source.kind == target.kind == "postgresql" and _alike(there, made, columns),
+        binary=source.database.kind == target.database.kind == "postgresql"
+        and _alike(there, made, columns),
         key=key,
         key_enforced=bool(key) and any(unique <= set(key) for unique in made.unique if unique),
         where=settings.where,
@@ -121,27 +152,23 @@ def pair_tables(
 
 
 def _refuse_same_table(
-    there: Table,
-    settings: TableSettings,
-    *,
-    source: Database,
-    target: Database,
-    reading: Connection,
-    writing: Connection,
+    there: Table, settings: TableSettings, *, source: Side, target: Side
 ) -> None:
-    same_place = source.kind == target.kind and source.identity(reading) == target.identity(writing)
-    if same_place and source.kind == "sqlite":
+    kind, here = source.database.kind, target.database
+    if kind != here.kind or source.identity != target.identity:
+        return
+    if kind == "sqlite":
         raise SchemaError(
             N_("Source and target are the same file {address}."),
             hint=N_("Give the target a file of its own: SQLite locks whole files."),
-            address=target.address,
+            address=here.address,
         )
-    if same_place and there.name == settings.target and there.schema in {None, target.schema}:
+    if there.name == settings.target and there.schema in {None, here.schema}:
         raise SchemaError(
             N_("Source and target are the same table {table} in {address}."),
             hint=N_("Check both URLs, or give the target another schema or a target_name."),
             table=settings.name,
-            address=target.address,
+            address=here.address,
         )
 
 
@@ -241,12 +268,10 @@ def _refuse_other_class(settings: TableSettings, there: Column, here: Column) ->
         )
 
 
-def _refuse_bad_where(
-    there: Table, settings: TableSettings, source: Database, reading: Connection
-) -> None:
+def _refuse_bad_where(there: Table, settings: TableSettings, source: Side) -> None:
     if settings.where is None:
         return
-    if source.kind == "sqlite" and re.search(r"\bselect\b", settings.where, re.IGNORECASE):
+    if source.database.kind == "sqlite" and re.search(r"\bselect\b", settings.where, re.IGNORECASE):
         # Beside an attached source, the names in it would mean the target's tables.
         raise SchemaError(
             N_("The where of {table} asks another table, which an SQLite source does not allow."),
@@ -254,7 +279,9 @@ def _refuse_bad_where(
             table=settings.name,
         )
     try:
-        reading.exec_driver_sql(f"SELECT 1 FROM {there.sql} WHERE ({settings.where}) LIMIT 0")
+        source.connection.exec_driver_sql(
+            f"SELECT 1 FROM {there.sql} WHERE ({settings.where}) LIMIT 0"
+        )
     except DRIVER_ERRORS as error:
         raise SchemaError(
             N_("The source does not understand the where of {table}: {reason}"),

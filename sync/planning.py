@@ -5,17 +5,19 @@ Counted on both sides, compared with the checkpoints, cut into commit groups.
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from sync.databases import days as bounds
+from sync.databases.stop import end_statements_of
 from sync.model import DateRange, Only, Plan, PlannedPartition, PlanState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from datetime import date
+    from collections.abc import Mapping, Sequence
+    from datetime import date, datetime
     from zoneinfo import ZoneInfo
 
     from sqlalchemy import Connection
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from sync.databases.port import Database
     from sync.model import RunRequest
     from sync.pairing import TablePair
+
+    Counts = Mapping[str, Mapping[date, int]]
 
 UNDONE: Mapping[Only, frozenset[PlanState]] = {
     Only.MISSING: frozenset({PlanState.MISSING, PlanState.NOT_CLOSED}),
@@ -71,45 +75,58 @@ class Group:
         return database.within(column, self.days, zone)
 
 
-def plan_table(
-    pair: TablePair,
-    days: DateRange,
-    *,
-    source: Database,
-    target: Database,
-    reading: Connection,
-    writing: Connection,
-    checkpoints: Mapping[tuple[str, date], Checkpoint],
-    zone: ZoneInfo,
-    shrink_max: float,
-) -> Iterator[PlannedPartition]:
-    """Every day of one table: rows on both sides and what became of it since its checkpoint."""
-    with ThreadPoolExecutor(1, "batch-sync-count") as beside:
-        counting = beside.submit(
-            source.count_by_day, reading, pair.source, pair.date_column, days, zone, pair.where
-        )
-        here = (
-            target.count_by_day(writing, pair.target, pair.target_date, days, zone, None)
-            if pair.exists
-            else {}
-        )
-        there = counting.result()
-    now = source.now(reading)
-    for day in days.days():
-        rows, standing = there.get(day, 0), here.get(day, 0)
-        checkpoint = checkpoints.get((pair.name, day))
-        if checkpoint and checkpoint.definition != pair.definition:
-            checkpoint = None
-        yield PlannedPartition(
-            table=pair.name,
-            day=day,
-            source_rows=rows,
-            target_rows=standing,
-            state=PlanState.HELD_BACK
-            if shrinks(rows, standing, shrink_max)
-            else _state(checkpoint, rows, standing),
-            day_closed=bounds.closed(day, zone, now),
-        )
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Rows by table and day, where there are any, and when that was by the source's clock."""
+
+    rows: Counts
+    now: datetime
+
+
+class Counting:
+    """The source's rows by day, counted in a thread of its own while other things are done.
+
+    Nobody else uses `reading` until `result` has returned, or `close`.
+    """
+
+    def __init__(
+        self,
+        pairs: Sequence[TablePair],
+        days: DateRange,
+        *,
+        source: Database,
+        reading: Connection,
+        zone: ZoneInfo,
+    ) -> None:
+        def count() -> Counted:
+            rows = {
+                pair.name: source.count_by_day(
+                    reading, pair.source, pair.date_column, days, zone, pair.where
+                )
+                for pair in pairs
+            }
+            return Counted(rows, source.now(reading))
+
+        self._reading = reading
+        self._done = threading.Event()
+        beside = ThreadPoolExecutor(1, "batch-sync-count")
+        self._counted = beside.submit(count)
+        self._counted.add_done_callback(lambda _: self._done.set())
+        beside.shutdown(wait=False)
+
+    def result(self) -> Counted:
+        """What was counted, once it is; raises what the source raised."""
+        return self._counted.result()
+
+    def interrupt(self) -> None:
+        """Make it end at once; from any thread."""
+        end_statements_of([self._reading], self._done)
+
+    def close(self) -> None:
+        """Return when nothing uses `reading` any more."""
+        if not self._done.is_set():
+            self.interrupt()
+            self._done.wait()
 
 
 def shrinks(rows: int, standing: int, shrink_max: float) -> bool:
@@ -131,35 +148,63 @@ def plan_range(
     pairs: Sequence[TablePair],
     request: RunRequest,
     *,
-    source: Database,
+    counting: Counting,
     target: Database,
-    reading: Connection,
     writing: Connection,
     ledger: Ledger,
     zone: ZoneInfo,
     shrink_max: float,
 ) -> Plan:
     """The plan of a request: every partition of its range that it takes."""
-    tables = [pair.name for pair in pairs]
+    days, tables = request.days, [pair.name for pair in pairs]
     known = ledger.exists(writing)
-    checkpoints = ledger.checkpoints(writing, tables=tables, days=request.days) if known else {}
-    partitions = (
-        partition
+    checkpoints = ledger.checkpoints(writing, tables=tables, days=days) if known else {}
+    here: Counts = {
+        pair.name: target.count_by_day(writing, pair.target, pair.target_date, days, zone, None)
         for pair in pairs
-        for partition in plan_table(
+        if pair.exists
+    }
+    there = counting.result()
+    partitions = (
+        _partition(
             pair,
-            request.days,
-            source=source,
-            target=target,
-            reading=reading,
-            writing=writing,
-            checkpoints=checkpoints,
-            zone=zone,
+            day,
+            rows=there.rows[pair.name].get(day, 0),
+            standing=here.get(pair.name, {}).get(day, 0),
+            checkpoint=checkpoints.get((pair.name, day)),
             shrink_max=shrink_max,
+            day_closed=bounds.closed(day, zone, there.now),
         )
+        for pair in pairs
+        for day in days.days()
     )
     return Plan(
         tuple(p for p in partitions if _taken(p, request, checkpoints.get((p.table, p.day))))
+    )
+
+
+def _partition(
+    pair: TablePair,
+    day: date,
+    *,
+    rows: int,
+    standing: int,
+    checkpoint: Checkpoint | None,
+    shrink_max: float,
+    day_closed: bool,
+) -> PlannedPartition:
+    """One day of one table: rows on both sides and what became of it since its checkpoint."""
+    if checkpoint and checkpoint.definition != pair.definition:
+        checkpoint = None
+    return PlannedPartition(
+        table=pair.name,
+        day=day,
+        source_rows=rows,
+        target_rows=standing,
+        state=PlanState.HELD_BACK
+        if shrinks(rows, standing, shrink_max)
+        else _state(checkpoint, rows, standing),
+        day_closed=day_closed,
     )
 
 

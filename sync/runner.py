@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from sync.locking.lease import Lease
     from sync.model import RunRequest
     from sync.pairing import TablePair
-    from sync.planning import Group
+    from sync.planning import Counting, Group
     from sync.settings import RunSettings
     from sync.store import Store
 
@@ -70,10 +70,10 @@ class Order:
 
     request: RunRequest
     pairs: Sequence[TablePair]
+    counting: Counting
     among: frozenset[tuple[str, date]] | None
     lease: Lease
     way: Way
-    source: Database
     target: Database
     store: Store
     run: RunSettings
@@ -182,8 +182,7 @@ class Runner:
     def _work(self) -> None:
         order = self._order
         try:
-            reading = order.way.read()
-            plan = self._plan(reading)
+            plan = self._plan(order.way.read())
             groups = cut_groups(
                 plan,
                 order.pairs,
@@ -195,6 +194,7 @@ class Runner:
         finally:
             for mover in self._movers:
                 mover.close()
+            order.counting.close()
             order.way.close()
         if self._halt:
             raise self._halt
@@ -208,9 +208,8 @@ class Runner:
             plan = plan_range(
                 order.pairs,
                 order.request,
-                source=order.source,
+                counting=order.counting,
                 target=order.target,
-                reading=reading,
                 writing=writing,
                 ledger=order.lease.ledger,
                 zone=order.zone,

@@ -225,6 +225,10 @@ class Interposed:
         self._between = between
         self.parallel_max = way.parallel_max
 
+    def open(self) -> tuple[Connection, Connection]:
+        """The way's own."""
+        return self._way.open()
+
     def read(self) -> Connection:
         """The way's own."""
         return self._way.read()

@@ -50,6 +50,10 @@ class AttachWay:
         self._mover = AttachMover(source, target, zone=zone)
         self._snapshot = snapshot
 
+    def open(self) -> tuple[Connection, Connection]:
+        """The connections to count on and to plan on."""
+        return self.read(), self.write()
+
     def read(self) -> Connection:
         """The connection to count on: the run's snapshot, unless the settings want none."""
         return self._mover.open(snapshot=self._snapshot)

@@ -86,6 +86,10 @@ class Way(Protocol):
 
     parallel_max: int
 
+    def open(self) -> tuple[Connection, Connection]:
+        """What `read` and `write` give, before either was called. Raises ConnectError."""
+        ...
+
     def read(self) -> Connection:
         """The connection to count on, inside the run's snapshot. Raises ConnectError."""
         ...

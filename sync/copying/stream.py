@@ -14,6 +14,7 @@ import io
 import queue
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ import psycopg2
 from sqlalchemy import text
 
 from sync.copying.group import expect_rows
+from sync.copying.pipe import Pipe
 from sync.databases.failures import DRIVER_ERRORS, Failure, failure
 from sync.databases.shape import quoted
 from sync.databases.stop import end_statements_of
@@ -41,59 +43,8 @@ if TYPE_CHECKING:
     from sync.planning import Group
 
 BLOCK = 1 << 17  # bytes that pass through Python at once
-BLOCKS = 64  # of them wait in a pipe at most
 SETTLE_S = 30.0
 TEMPORARY = "batch_sync_moved"
-
-
-class Pipe(io.RawIOBase):
-    """Bytes of one group on their way from the reader's thread to the writer's."""
-
-    def __init__(self, group: Group) -> None:
-        self.group = group
-        self.error: BaseException | None = None
-        self.counts: Mapping[date, int] = {p.day: p.source_rows for p in group.partitions}
-        self._blocks: queue.Queue[bytes] = queue.Queue(BLOCKS)
-        self._dropped = threading.Event()
-
-    def writable(self) -> bool:
-        """It is written by the reader's COPY."""
-        return True
-
-    def write(self, data: Any) -> int:
-        """Wait for room and put a block in; once the pipe is dropped, throw it away."""
-        block = bytes(data)
-        while not self._dropped.is_set():
-            with suppress(queue.Full):
-                self._blocks.put(block, timeout=0.1)
-                break
-        return len(block)
-
-    def finish(self, error: BaseException | None) -> None:
-        """Say that nothing follows, and why."""
-        self.error = error
-        self.write(b"")
-
-    def read(self, size: int = -1) -> bytes:
-        """The next block, of whatever size; empty at the end. Raises what stopped the reader."""
-        del size
-        while True:
-            if self._dropped.is_set():
-                raise Cancelled
-            with suppress(queue.Empty):
-                block = self._blocks.get(timeout=0.1)
-                if not block and self.error:
-                    raise self.error
-                return block
-
-    @property
-    def dropped(self) -> bool:
-        """Whether nobody waits for it any more."""
-        return self._dropped.is_set()
-
-    def drop(self) -> None:
-        """Make both sides stop waiting: what is still to come is thrown away."""
-        self._dropped.set()
 
 
 class StreamWay:
@@ -121,6 +72,13 @@ class StreamWay:
         self._exported: str | None = None
         self._reader: Connection | None = None
         self._writer: Connection | None = None
+
+    def open(self) -> tuple[Connection, Connection]:
+        """Both at once: each waits for another server."""
+        with ThreadPoolExecutor(1, "batch-sync-connect") as beside:
+            reading = beside.submit(self.read)
+            writing = self.write()
+            return reading.result(), writing
 
     def read(self) -> Connection:
         """The connection to count on; it holds the snapshot open until the run's end."""

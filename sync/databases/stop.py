@@ -55,12 +55,14 @@ def end_statements(drivers: Iterable[Any], done: threading.Event) -> None:
 def _cancel(connection: Any) -> None:
     # Not psycopg2's own cancel(): it keeps the interpreter's lock while it waits for the server,
     # and one that hangs would stop every thread of this process.
-    info = connection.info
-    facts = info.dsn_parameters | {"password": info.password, "connect_timeout": "2"}
-    with suppress(psycopg2.Error), closing(psycopg2.connect(**facts)) as beside:
-        beside.autocommit = True
-        with beside.cursor() as cursor:
-            cursor.execute("SELECT pg_cancel_backend(%s)", (info.backend_pid,))
+    # An error says that the connection is closed by now, and with it what was to be cancelled.
+    with suppress(psycopg2.Error):
+        info = connection.info
+        facts = info.dsn_parameters | {"password": info.password, "connect_timeout": "2"}
+        with closing(psycopg2.connect(**facts)) as beside:
+            beside.autocommit = True
+            with beside.cursor() as cursor:
+                cursor.execute("SELECT pg_cancel_backend(%s)", (info.backend_pid,))
 
 
 def shut_down(connection: Any) -> None:
