@@ -76,6 +76,8 @@ def _busy(snapshot: Snapshot, run: RunView, reader: Reader) -> str:
 def _idle(snapshot: Snapshot, reader: Reader) -> str:
     _ = reader.gettext
     run = snapshot.shown
+    if snapshot.problem:
+        return _("Not ready: something cannot be read, as told above.")
     if run is None:
         return _("Nothing has been synced yet. Choose the days, then press Start sync.")
     texts = {
@@ -93,7 +95,7 @@ def _word(snapshot: Snapshot, reader: Reader) -> tuple[str, str, str]:
     _ = reader.gettext
     run = snapshot.run
     if run is None:
-        return "✓", _("Ready"), "good"
+        return ("!", _("Not ready"), "warn") if snapshot.problem else ("✓", _("Ready"), "good")
     if run.cancel:
         return "■", _("Stopping"), "warn"
     if snapshot.verdict and snapshot.verdict is not Verdict.RUNNING:
