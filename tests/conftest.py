@@ -11,6 +11,7 @@ import hypothesis
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from tests.installation import Both, PostgresSide, SqliteSide
 from tests.servers import Databases, PostgresServer, ServerUnavailableError
 
 ROOT = Path(__file__).parent.parent
@@ -66,6 +67,37 @@ def databases(postgres: PostgresServer) -> Iterator[Databases]:
     )
     postgres.drop_database(source)
     postgres.drop_database(target)
+
+
+@pytest.fixture
+def postgresql(postgres: PostgresServer, databases: Databases) -> Iterator[Both]:
+    """Two databases of one server."""
+    source, target = (
+        PostgresSide(postgres.connect(name), url)
+        for name, url in (
+            (databases.source, databases.source_url),
+            (databases.target, databases.target_url),
+        )
+    )
+    yield Both(kind="postgresql", source=source, target=target)
+    source.close()
+    target.close()
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path) -> Iterator[Both]:
+    """Two files; neither is in WAL mode."""
+    source, target = SqliteSide(tmp_path / "source.db"), SqliteSide(tmp_path / "target.db")
+    yield Both(kind="sqlite", source=source, target=target)
+    source.close()
+    target.close()
+
+
+@pytest.fixture(params=["postgresql", "sqlite"])
+def both(request: pytest.FixtureRequest) -> Both:
+    """Each kind in turn."""
+    found: Both = request.getfixturevalue(request.param)
+    return found
 
 
 # Not for the session: while Playwright's synchronous API lives, its event loop runs in this
