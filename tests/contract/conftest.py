@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.installation import Both, PostgresSide, SqliteSide
+from tests.lock_kinds import KINDS, Place
 from tests.servers import Databases, PostgresServer
 
 
@@ -38,3 +39,16 @@ def both(request: pytest.FixtureRequest) -> Both:
     """Each kind in turn."""
     found: Both = request.getfixturevalue(request.param)
     return found
+
+
+@pytest.fixture(params=KINDS)
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """Each kind of lock in turn."""
+    match request.param:
+        case "file":
+            at = str(tmp_path / "target.lock")
+        case "redis":
+            at = request.getfixturevalue("redis").url
+        case _:
+            at = request.getfixturevalue("databases").target_url
+    return Place(kind=request.param, at=at)
