@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sync.clock import SystemClock
 from sync.databases.postgres import PostgresDatabase
-from sync.locking.file import FileLock
+from sync.locking.file import FileLease
 from sync.locking.holder import current_holder
 from sync.locking.port import Lock
 from sync.locking.record import record_of
@@ -32,7 +32,7 @@ class Place:
         """The lock as the run of that id sees it."""
         match self.kind:
             case "file":
-                return FileLock(Path(self.at))
+                return FileLease(Path(self.at))
             case "redis":
                 clock = SystemClock()
                 return RedisLock(self.at, "target", ttl_s=ttl_s, timeout_s=5, clock=clock)

@@ -1,6 +1,6 @@
 """The lock on this machine: a native file lock that the kernel frees when its process dies.
 
-Contract: at most one `FileLock` of a path is held, among all threads and processes of this
+Contract: at most one `FileLease` of a path is held, among all threads and processes of this
 machine. Limit: a network file system may lie; the file must lie on a local disk. Removing the file
 while it is held makes room for a second holder, which `check` finds out before each group. The
 file is never unlinked by us. The record in it is evidence: emptied when the lock is taken, written
@@ -10,6 +10,7 @@ once its holder has every other lock too, emptied again on release. So it names 
 from __future__ import annotations
 
 import os
+import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 RECORD_MAX = 65_536  # bytes
 
 
-class FileLock(Lock):
+class FileLease(Lock):
     """The lock file at `path`."""
 
     name = "file"
@@ -37,6 +38,8 @@ class FileLock(Lock):
         self.path = path
         self._descriptor = -1
         self._record = b""
+        # Whose run was taken over may let go late, when its descriptor is another file's.
+        self._guard = threading.Lock()
         self._lock = _native(path, on_acquired=self._took)
 
     def acquire(self, record: str) -> bool:
@@ -92,16 +95,18 @@ class FileLock(Lock):
             raise LeaseLost(reason=Told(gone, path=self.path))
 
     def forget(self) -> None:
-        """Empty the record, still holding the lock."""
+        """Empty the record, still holding the lock; nothing once it was released."""
         # Whatever becomes of the record, the lock must come free.
-        with suppress(OSError):
+        with self._guard, suppress(OSError):
             os.ftruncate(self._descriptor, 0)
 
     def release(self) -> None:
-        """Empty the record and free the lock."""
-        if self._lock.is_locked:
-            self.forget()
-            self._lock.release(force=True)
+        """Empty the record and free the lock; from any thread, a second time does nothing."""
+        self.forget()
+        with self._guard:
+            self._descriptor = -1
+            if self._lock.is_locked:
+                self._lock.release(force=True)
 
 
 def read_record(path: Path) -> Conflict | None:

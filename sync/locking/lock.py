@@ -6,8 +6,10 @@ A record beside a lock is evidence, not the lock: it counts only while it fits w
 from __future__ import annotations
 
 import hashlib
+import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from sqlalchemy.exc import DBAPIError
@@ -16,14 +18,13 @@ from sync.databases.failures import reason
 from sync.databases.postgres import PostgresDatabase
 from sync.databases.sqlite import SqliteDatabase
 from sync.errors import N_, LeaseHeld, LockError
-from sync.locking.file import FileLock
+from sync.locking.file import FileLease
 from sync.locking.record import record_of
 from sync.locking.session import POOLER, Session, SessionLock, backend, pooled
 from sync.model import Conflict, DateRange, Holder, RunId
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
     from sqlalchemy import Connection
 
@@ -95,32 +96,40 @@ class TargetLock:
         """Every lock of the target, to be taken or looked at. Raises LockError, ConnectError."""
         target = self._target
         if isinstance(target, SqliteDatabase):
-            real = target.path.resolve()
-            file = FileLock(real.with_name(real.name + ".batch_sync.lock"))
-            return Held([file, *self._beside(str(real), run_id)], None)
+            return Held(self._locks(None, run_id), None)
         session = Session(target.session(run_id=run_id))
         try:
             with self._asked():
-                return Held(self._locks(target, session, run_id), session)
+                return Held(self._locks(session, run_id), session)
         except BaseException:
             session.close()
             raise
 
-    def _locks(
-        self, target: PostgresDatabase, session: Session, run_id: RunId | None
-    ) -> list[Lock]:
-        name = f"{target.identity(session.connection)}/{target.schema}"
-        hashed = hashlib.sha256(name.encode()).hexdigest()[:16]
-        file = FileLock(self._state_dir / f"target-{hashed}.lock")
-        if not pooled(session.connection):
-            own = SessionLock(session, target.schema or "", name="session")
-            return [file, own, *self._beside(name, run_id)]
-        if self._at_url is None:
-            raise LockError(POOLER, hint=WITHOUT_POOLER, lock=target.address)
-        return [file, *self._beside(name, run_id)]
+    def _locks(self, session: Session | None, run_id: RunId | None) -> list[Lock]:
+        connection = session.connection if session else None
+        locks: list[Lock] = [FileLease(self.path(connection))]
+        if session is not None:
+            if not pooled(session.connection):
+                locks.append(SessionLock(session, self._target.schema or "", name="session"))
+            elif self._at_url is None:
+                raise LockError(POOLER, hint=WITHOUT_POOLER, lock=self._target.address)
+        if self._at_url is not None:
+            locks.append(self._at_url(self._name(connection), run_id))
+        return locks
 
-    def _beside(self, name: str, run_id: RunId | None) -> list[Lock]:
-        return [self._at_url(name, run_id)] if self._at_url else []
+    def path(self, session: Connection | None) -> Path:
+        """The lock file: beside an SQLite target's real file, else in the state directory."""
+        name = self._name(session)
+        if isinstance(self._target, SqliteDatabase):
+            return Path(f"{name}.batch_sync.lock")
+        return self._state_dir / f"target-{hashlib.sha256(name.encode()).hexdigest()[:16]}.lock"
+
+    def _name(self, session: Connection | None) -> str:
+        """One name for the target, however its URL is spelt."""
+        if isinstance(self._target, SqliteDatabase):
+            return str(self._target.path.resolve())
+        assert session is not None
+        return f"{self._target.identity(session)}/{self._target.schema}"
 
     def elsewhere(self) -> Conflict | None:
         """Who holds the target as other hosts see it, by name; None when that is nobody.
@@ -174,6 +183,7 @@ class Held:
     def __init__(self, locks: Sequence[Lock], session: Session | None) -> None:
         self.locks = locks
         self.session = session
+        self._release_guard = threading.Lock()
 
     def __enter__(self) -> Self:
         return self
@@ -223,12 +233,16 @@ class Held:
                 waited.shut_down()
 
     def release(self) -> None:
-        """Free all of them, the file last: who then finds it free finds all free."""
-        for lock in reversed(self.locks[1:]):
-            lock.close()
-        if self.session is not None:
-            self.session.close()
-        self.locks[0].close()
+        """Free all of them, the file last: who then finds it free finds all free.
+
+        From any thread; a second time does nothing.
+        """
+        with self._release_guard:
+            for lock in reversed(self.locks[1:]):
+                lock.close()
+            if self.session is not None:
+                self.session.close()
+            self.locks[0].close()
 
 
 def conflict_of(run: LedgerRun) -> Conflict:

@@ -91,6 +91,7 @@ class RedisLock(Lock):
         if self._record:
             with suppress(RedisError, OSError):
                 self._run(DELETE, self._record)
+        self._record = ""
 
     def revoke(self, run_id: RunId) -> None:
         """Delete the key if it is that run's."""

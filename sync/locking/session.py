@@ -67,16 +67,25 @@ class Session:
         """The connection, for this thread alone. Raises LeaseLost when it is gone."""
         try:
             with self._guard:
-                if self.connection.invalidated:
-                    raise LeaseLost(reason=Told(N_("the lock's session ended")))
+                self.check()
                 yield self.connection
         except DBAPIError as error:
             ended = N_("the lock's session ended: {reason}")
             raise LeaseLost(reason=Told(ended, reason=reason(error))) from None
 
+    def check(self) -> None:
+        """Raise LeaseLost when it is known to be gone."""
+        if not self.alive:
+            raise LeaseLost(reason=Told(N_("the lock's session ended")))
+
+    @property
+    def alive(self) -> bool:
+        """Whether nobody has ended it, as far as is known."""
+        return not self.connection.closed and not self.connection.invalidated
+
     def shut_down(self) -> None:
         """Shut its socket down, from another thread than the one that waits on it."""
-        if not self.connection.invalidated:
+        if self.alive:
             shut_down(self.connection.connection.driver_connection)
 
     def close(self) -> None:
@@ -101,7 +110,7 @@ class SessionLock(Lock):
         """Take it; who holds it stands in the session's own name."""
         del record
         with self._asked() as connection:
-            return bool(connection.scalar(TAKE, {"key": lock_key(self._what)}))
+            return try_lock(connection, self._what)
 
     def holding(self) -> tuple[Conflict, bool] | None:
         """The run that the session is named after; all else is the ledger's to tell."""
@@ -111,8 +120,7 @@ class SessionLock(Lock):
 
     def check(self) -> None:
         """Raise LeaseLost when the session is known to be gone."""
-        if self._session.connection.invalidated:
-            raise LeaseLost(reason=Told(N_("the lock's session ended")))
+        self._session.check()
 
     def ask(self) -> None:
         """Ask the server whether this very session still has the lock."""
@@ -184,6 +192,11 @@ def lock_key(what: str) -> int:
     In the target that is the schema's name; elsewhere the whole target's.
     """
     return int.from_bytes(hashlib.sha256(f"batch_sync:{what}".encode()).digest()[:8], signed=True)
+
+
+def try_lock(session: Connection, what: str) -> bool:
+    """Take the lock on this session, without waiting."""
+    return bool(session.scalar(TAKE, {"key": lock_key(what)}))
 
 
 def pooled(session: Connection) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sync.errors import LeaseHeld
-from sync.locking.file import FileLock, is_free, read_record
+from sync.locking.file import FileLease, is_free, read_record
 from sync.model import RunId, RunStatus
 from sync.operations import Operations
 from sync.settings import load
@@ -78,7 +78,7 @@ def lock_file(days: Days) -> Path:
 
 
 def test_a_lock_file_is_granted_once_in_a_process_and_freed_by_any_thread(tmp_path: Path) -> None:
-    first, second = FileLock(tmp_path / "lock"), FileLock(tmp_path / "lock")
+    first, second = FileLease(tmp_path / "lock"), FileLease(tmp_path / "lock")
     assert (first.acquire("{}"), second.acquire("{}")) == (True, False)
     thread = threading.Thread(target=first.release)
     thread.start()
