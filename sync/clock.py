@@ -5,6 +5,8 @@ import time
 from datetime import UTC, datetime
 from typing import Protocol
 
+ASLEEP_TOO = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
 
 class Clock(Protocol):
     """What the package knows of time."""
@@ -14,7 +16,7 @@ class Clock(Protocol):
         ...
 
     def monotonic(self) -> float:
-        """Seconds that never go backwards."""
+        """Seconds that never go backwards, and go on while the machine sleeps."""
         ...
 
     def wait(self, stop: threading.Event, seconds: float) -> bool:
@@ -30,8 +32,8 @@ class SystemClock:
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        """Seconds that never go backwards."""
-        return time.monotonic()
+        """Seconds that never go backwards, and go on while the machine sleeps, on Linux."""
+        return time.clock_gettime(ASLEEP_TOO)
 
     def wait(self, stop: threading.Event, seconds: float) -> bool:
         """Wait until `stop` is set or `seconds` are over; True when it was set."""

@@ -109,7 +109,7 @@ class Doctor:
             ok=True,
             told=Told(
                 N_("A run opens at most {count} database connections."),
-                count=settings.run.connections,
+                count=settings.connections,
             ),
         )
 

@@ -10,6 +10,7 @@
     ├── RightsError           the database refuses what a run needs      exit 5
     ├── StoreError            the progress store cannot be used          exit 5
     ├── LockError             the lock cannot be asked (counts as held)  exit 5
+    │   └── LocksDiffer       the lease stands under other locks         exit 5
     ├── LeaseHeld             another run holds the lease                exit 3
     ├── LeaseLost             this run's lease is gone; nothing more is written  exit 6
     ├── Cancelled             somebody asked this run to stop            exit 6
@@ -145,6 +146,20 @@ class LockError(BatchSyncError):
         "Whether another sync runs cannot be told: the lock {lock} does not answer ({reason})."
     )
     hint = N_("Nothing was started. Mend the lock, then start again.")
+
+
+class LocksDiffer(LockError):
+    """Facts: `run_id`, `theirs` (the locks its lease was taken under), `ours`."""
+
+    code = "locks_differ"
+    template = N_(
+        "Run {run_id} has not released the lease that it took under the locks {theirs};"
+        " configured here are {ours}, which do not keep it out."
+    )
+    hint = N_(
+        "Give every installation of this target the same [lock] settings."
+        " If that run is dead, end what is left of it: python -m sync takeover {run_id}"
+    )
 
 
 class LeaseHeld(BatchSyncError):

@@ -32,10 +32,9 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 from pydantic_settings import SettingsError as UnreadableVariable
-from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError
 
 from sync.errors import N_, SettingsError
+from sync.urls import check_lock_url, is_redis, normalized_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,36 +43,17 @@ FILE_NAME = "batch_sync.toml"
 PREFIX = "BATCH_SYNC_"
 NOT_SETTINGS = {"CONFIG", "DEBUG"}
 NAME = r'"(?:[^"]|"")+"|[^".]+'  # quoted, or without dots and quotes
-ESCAPED = "write @ : / in a user or password as %40 %3A %2F"
 EXAMPLES = {
     "timezone": 'timezone = "Europe/Berlin"',
     "source.url": '[source] url = "postgresql+psycopg2://reader@db1/sales"',
     "target.url": '[target] url = "postgresql+psycopg2://loader@db2/warehouse"',
     "target.schema": '[target] schema = "public"',
+    "lock.url": '[lock] url = "rediss://:password@redis1:6379/0" or "postgresql://lock@db3/locks"',
+    "lock": "[lock] ttl_s = 30",
     "tables": '[[tables]] name = "orders" date_column = "created_at"',
     "run": "[run] group_rows = 100000",
     "state_dir": 'state_dir = ".batch_sync"',
 }
-
-
-def normalized_url(text: str) -> URL:
-    """The SQLAlchemy URL meant by `text`; `postgres://` and `postgresql://` mean psycopg2.
-
-    Raises ValueError for what is neither PostgreSQL nor SQLite.
-    """
-    try:
-        url = make_url(text)
-    except (ArgumentError, ValueError):
-        raise ValueError(f"it must be a database URL; {ESCAPED}") from None
-    if "@" in (url.host or ""):
-        raise ValueError(ESCAPED)
-    if url.drivername in {"postgres", "postgresql", "postgresql+psycopg2"}:
-        return url.set(drivername="postgresql+psycopg2")
-    if url.drivername in {"sqlite", "sqlite+pysqlite"}:
-        if url.database in {None, "", ":memory:"}:
-            raise ValueError("an SQLite database must be a file: sqlite:///path/to/file.db")
-        return url.set(drivername="sqlite")
-    raise ValueError(f"it must begin with postgresql:// or sqlite:///, not {url.drivername}")
 
 
 def _known_zone(name: str) -> str:
@@ -93,6 +73,13 @@ def _database_url(value: object) -> object:
 
 def _store_url(value: object) -> object:
     return value if value == "" else _database_url(value)
+
+
+def _lock_url(value: object) -> object:
+    text = value.get_secret_value() if isinstance(value, SecretStr) else value
+    if text and isinstance(text, str):
+        check_lock_url(text)
+    return value
 
 
 DatabaseUrl = Annotated[SecretStr, BeforeValidator(_database_url)]
@@ -162,10 +149,15 @@ class RunSettings(_Section):
             raise ValueError("heartbeat_old_s must be more than twice heartbeat_s")
         return self
 
-    @property
-    def connections(self) -> int:
-        """How many database connections a run opens at most."""
-        return 2 * self.max_parallel + 3
+
+class LockSettings(_Section):
+    """A lock beside those of this machine and of the target; empty means those suffice.
+
+    `ttl_s` is how long Redis keeps the key of a holder that no longer renews it.
+    """
+
+    url: Annotated[SecretStr, BeforeValidator(_lock_url)] = SecretStr("")
+    ttl_s: Seconds = 30
 
 
 class StoreSettings(_Section):
@@ -216,12 +208,21 @@ class Settings(BaseSettings):
     target: TargetSettings | None = None
     tables: tuple[TableSettings, ...] = ()
     run: RunSettings = RunSettings()
+    lock: LockSettings = LockSettings()
     store: StoreSettings = StoreSettings()
 
     @property
     def zone(self) -> ZoneInfo:
         """The configured time zone."""
         return ZoneInfo(self.timezone)
+
+    @property
+    def connections(self) -> int:
+        """How many database connections a run opens at most."""
+        locks = bool(self.lock.url.get_secret_value()) and not is_redis(
+            self.lock.url.get_secret_value()
+        )
+        return 2 * self.run.max_parallel + 3 + locks
 
     @property
     def demo(self) -> bool:
@@ -332,7 +333,7 @@ def _refuse_unknown_variables() -> None:
 def _worded(error: ValidationError) -> SettingsError:
     first = error.errors(include_url=False)[0]
     setting = ".".join(str(part) for part in first["loc"]) or "batch_sync.toml"
-    secret = bool(first["loc"]) and first["loc"][0] in {"source", "target", "store"}
+    secret = bool(first["loc"]) and first["loc"][0] in {"source", "target", "store", "lock"}
     missing = first["type"] == "missing" or not first["loc"]
     section = str(first["loc"][0]) if first["loc"] else ""
     return SettingsError(
@@ -360,6 +361,7 @@ def _allowed(kind: str, section: str, message: str) -> str:
         "target": TargetSettings,
         "tables": TableSettings,
         "run": RunSettings,
+        "lock": LockSettings,
         "store": StoreSettings,
     }
     model = sections.get(section, Settings)

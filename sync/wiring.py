@@ -22,23 +22,26 @@ from sync.engine.thread import ThreadEngine
 from sync.errors import N_, SettingsError
 from sync.locking.lock import TargetLock
 from sync.locking.looking import Looker
+from sync.locking.session import open_lock
 from sync.operations import Operations, Parts
 from sync.settings import (
     Settings,
     SourceSettings,
     TableSettings,
     TargetSettings,
-    normalized_url,
     split_name,
 )
 from sync.snapshot import Place, SnapshotReader
 from sync.store import Store
+from sync.urls import is_redis, normalized_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sync.clock import Clock
     from sync.copying.group import Way
     from sync.databases.port import Role
+    from sync.locking.port import Lock
     from sync.model import RunId
     from sync.settings import RunSettings
 
@@ -63,7 +66,13 @@ def open_operations(settings: Settings) -> Operations:
     _refuse_crossing(source, target)
     clock = SystemClock()
     ledger = Ledger(target.schema)
-    lock = TargetLock(target, ledger, state_dir=settings.state_dir, run=settings.run)
+    lock = TargetLock(
+        target,
+        ledger,
+        state_dir=settings.state_dir,
+        run=settings.run,
+        at_url=lock_at_url(settings, clock),
+    )
     looker = Looker(target, lock, settings.run)
     store = Store(_store_url(settings))
     store.open()
@@ -72,7 +81,7 @@ def open_operations(settings: Settings) -> Operations:
         target=target_name,
         tables=tuple(table.target for table in settings.tables),
         demo=demo_in_use,
-        connections=settings.run.connections,
+        connections=settings.connections,
         timezone=settings.timezone,
     )
     return Operations(
@@ -101,6 +110,27 @@ def database(
     if parsed.get_backend_name() == "sqlite":
         return SqliteDatabase(parsed, role=role, run=run)
     return PostgresDatabase(parsed, role=role, schema=schema, run=run)
+
+
+def lock_at_url(settings: Settings, clock: Clock) -> Callable[[str, RunId | None], Lock] | None:
+    """What makes the lock of `[lock] url` for a target's name and a run; None without that URL."""
+    text, run = settings.lock.url.get_secret_value(), settings.run
+    if not text:
+        return None
+    if is_redis(text):
+        # Only who uses Redis pays for loading it.
+        from sync.locking.redis import RedisLock
+
+        ttl_s = settings.lock.ttl_s
+        # So that an answer that does not come leaves time to ask again.
+        timeout_s = min(run.connect_timeout_s, max(ttl_s / 6, 1))
+        return lambda name, _: RedisLock(text, name, ttl_s=ttl_s, timeout_s=timeout_s, clock=clock)
+    database = PostgresDatabase(normalized_url(text), role="lock", schema=None, run=run)
+
+    def session_lock(name: str, run_id: RunId | None) -> Lock:
+        return open_lock(database, name, run_id=run_id)
+
+    return session_lock
 
 
 def with_demo(settings: Settings) -> Settings:

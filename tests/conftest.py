@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.installation import Both, PostgresSide, SqliteSide
+from tests.redis_server import RedisServer
 from tests.servers import Databases, PostgresServer, ServerUnavailableError
 
 ROOT = Path(__file__).parent.parent
@@ -53,6 +54,17 @@ def postgres() -> Iterator[PostgresServer]:
         unavailable(f"no PostgreSQL: {error}")
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def redis() -> Iterator[RedisServer]:
+    """One server a test process."""
+    try:
+        server = RedisServer()
+    except ServerUnavailableError as error:
+        unavailable(f"no Redis: {error}")
+    with server:
+        yield server
 
 
 @pytest.fixture

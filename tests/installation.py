@@ -141,6 +141,7 @@ class Installation:
         schema: str | None = None,
         timezone: str = "UTC",
         run: Mapping[str, object] | None = None,
+        lock: Mapping[str, object] | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
@@ -149,6 +150,7 @@ class Installation:
             ("[source]", {"url": source_url}),
             ("[target]", {"url": target_url} | ({"schema": schema} if schema else {})),
             ("[run]", QUICK | dict(run or {})),
+            ("[lock]", lock or {}),
             *(("[[tables]]", section) for section in tables),
         ]
         self.settings_file.write_text(

@@ -117,7 +117,7 @@ class PostgresServer:
         self._initialize()
         for attempt in itertools.count(1):
             # Another process may take the port between the question and the start.
-            self.port = _free_port()
+            self.port = free_port()
             try:
                 self._pg_ctl("start", "-l", self._root / "server.log", "-o", f"-p {self.port}")
                 break
@@ -268,7 +268,7 @@ def _installed_package() -> Path:
     return Path(package.origin).parent
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])

@@ -28,6 +28,7 @@ from sqlalchemy import (
     func,
     inspect,
     literal,
+    or_,
     select,
     true,
     update,
@@ -38,7 +39,7 @@ from sqlalchemy.schema import CreateTable
 from sync.databases.instants import database_now
 from sync.databases.ledger_schema import LedgerTables
 from sync.databases.shape import quoted
-from sync.errors import N_, LeaseLost, SchemaError
+from sync.errors import N_, LeaseLost, LocksDiffer, SchemaError
 from sync.model import DateRange, Holder, Only, Progress, RunId, RunStatus, RunView, Token, Told
 
 if TYPE_CHECKING:
@@ -144,7 +145,8 @@ class Ledger:
     ) -> Token:
         """Take the lease: raise the token above every one there was, and write the run's row.
 
-        Raises SchemaError when a newer program has left a protocol that this one does not know.
+        Raises SchemaError when a newer program has left a protocol that this one does not know,
+        LocksDiffer when a lease that was not released was taken under other locks.
         """
         lease, run = self.lease, self.run
         self._refuse_newer_protocol(connection)
@@ -159,12 +161,17 @@ class Ledger:
         greatest = func.greatest if connection.dialect.name == "postgresql" else func.max
         taken = _upsert(connection, lease).values(name=NAME, token=highest + 1, **values)
         # A restored backup may hold an old lease beside newer runs, or the other way round: stand
-        # above both.
+        # above both. Other locks do not shut out whoever has not released the lease.
         raised = taken.on_conflict_do_update(
             index_elements=[lease.c.name],
             set_=values | {"token": greatest(lease.c.token, highest) + 1},
+            where=or_(lease.c.released_at.is_not(None), lease.c.lock_fingerprint == fingerprint),
         )
-        token = Token(connection.execute(raised.returning(lease.c.token)).scalar_one())
+        found = connection.scalar(raised.returning(lease.c.token))
+        if found is None:
+            theirs = connection.execute(select(lease.c.run_id, lease.c.lock_fingerprint)).one()
+            raise LocksDiffer(run_id=theirs[0], theirs=theirs[1], ours=fingerprint)
+        token = Token(found)
         facts = holder.to_json() | (
             {"backend_pid": backend[0], "backend_start": backend[1]} if backend else {}
         )
@@ -181,6 +188,15 @@ class Ledger:
             )
         )
         return token
+
+    def under_other_locks(self, connection: Connection, run_id: RunId, fingerprint: str) -> bool:
+        """Whether a run has not released its lease, and took it under other locks than these."""
+        lease = self.lease
+        theirs = select(lease.c.lock_fingerprint).where(
+            lease.c.name == NAME, lease.c.run_id == run_id, lease.c.released_at.is_(None)
+        )
+        found = connection.scalar(theirs) if self.exists(connection) else None
+        return found is not None and found != fingerprint
 
     def _refuse_newer_protocol(self, connection: Connection) -> None:
         protocol = connection.scalar(select(self.lease.c.protocol).where(self.lease.c.name == NAME))

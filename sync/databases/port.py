@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sync.databases.shape import Column, Table
     from sync.model import DateRange, RunId
 
-Role = Literal["source", "target"]
+Role = Literal["source", "target", "lock"]
 
 
 class Database(Protocol):

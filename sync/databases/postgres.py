@@ -10,7 +10,7 @@ from sqlalchemy import NullPool, create_engine, text
 from sync.databases import days as bounds
 from sync.databases.failures import DRIVER_ERRORS, reason
 from sync.databases.shape import Column, DateClass, Table, date_class, quoted
-from sync.errors import ConnectError
+from sync.errors import N_, ConnectError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,6 +51,10 @@ LIBPQ = {
 IDLE_IN_TRANSACTION_MS = 600_000
 FIRST_USER_OID = 16_384  # FirstNormalObjectId: below it, types are the same on every server
 
+POOLER = N_(
+    "These are a connection pooler's words (PgBouncer): it refuses settings without which rows"
+    " would not be copied exactly. Give [{role}] url the server's own address."
+)
 SET_NAME = text("SELECT set_config('application_name', :name, false)")
 TABLE_OF = text("""
     SELECT c.oid, n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -130,7 +134,11 @@ class PostgresDatabase:
             # SQL of our own making carries no parameters; a % in it (a `where`) must stay as it is.
             return connection.execution_options(no_parameters=True, **options)
         except DRIVER_ERRORS as error:
-            raise ConnectError(role=self.role, address=self.address, reason=reason(error)) from None
+            why = reason(error)
+            hint = POOLER if "unsupported startup parameter" in why else None
+            raise ConnectError(
+                hint=hint, role=self.role, address=self.address, reason=why
+            ) from None
 
     def identity(self, connection: Connection) -> str:
         """Cluster, database and schema as the server names them."""

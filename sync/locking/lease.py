@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 RAISE_TIMEOUT_MS = 1000
 GIVE_UP_S = 4.0
-BACKENDS_GONE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,51 +57,38 @@ class Lease:
         self._target = target
 
     def check(self) -> None:
-        """Raise LeaseLost when the lock file was removed or replaced under us."""
-        if not self._held.file.intact():
-            gone = N_("the lock file {path} was removed or replaced")
-            raise LeaseLost(reason=Told(gone, path=self._held.file.path))
+        """Raise LeaseLost when a lock can no longer be trusted; asks nobody."""
+        self._held.check()
 
     def fence(self, connection: Connection) -> None:
         """The last statement of a transaction that writes rows. Raises LeaseLost."""
         self.ledger.fence(connection, token=self.token, run_id=self.run_id)
 
     def beat(self, progress: Progress) -> None:
-        """Tell the target that this run lives. Raises LeaseLost when session or row is gone.
+        """Tell the target that this run lives. Raises LeaseLost when a lock or the row is gone.
 
         An SQLite target is beaten by the run's own transactions: they hold its only write lock.
         """
         self.check()
-        session = self._held.session
-        if session is None:
-            return
-        try:
-            with self._held.session_guard:
-                if session.invalidated:
-                    # SQLAlchemy would open a new one, which has no lock.
-                    raise LeaseLost(reason=Told(N_("the lock's session ended")))
+        if self._held.session is not None:
+            with self._held.session.use() as session:
                 self.ledger.beat(session, token=self.token, run_id=self.run_id, progress=progress)
-        except DBAPIError as error:
-            ended = N_("the lock's session ended: {reason}")
-            raise LeaseLost(reason=Told(ended, reason=reason(error))) from None
+        self._held.ask()
 
     def rows_in_flight(self) -> int:
         """Rows that the target has taken in uncommitted COPYs of this run.
 
         0 where that cannot be seen.
         """
-        session = self._held.session
-        with self._held.session_guard, suppress(DBAPIError):
-            if session is None or session.invalidated:
-                return 0
-            return int(
-                session.scalar(ROWS_IN_FLIGHT, {"name": sessions.application_name(self.run_id)})
-                or 0
-            )
+        if self._held.session is None:
+            return 0
+        name = sessions.application_name(self.run_id)
+        with suppress(LeaseLost), self._held.session.use() as session:
+            return int(session.scalar(ROWS_IN_FLIGHT, {"name": name}) or 0)
         return 0
 
     def give_up_session(self, done: threading.Event) -> None:
-        """Shut the lock's session down unless `done` comes in time: who waits on it gets an error.
+        """Shut the locks' sessions down unless `done` comes in time: who waits on it gets an error.
 
         The locks come free with it; the fence keeps its promise all the same.
         """
@@ -124,12 +110,11 @@ class Lease:
         }
         with suppress(*DRIVER_ERRORS, ConnectError):
             self._write_end(facts)
-        self._held.file.forget()
+        self._held.forget()
 
     def _write_end(self, facts: Mapping[str, Any]) -> None:
-        session = self._held.session
-        with self._held.session_guard, suppress(DBAPIError):
-            if session is not None and not session.invalidated:
+        if self._held.session is not None:
+            with suppress(LeaseLost), self._held.session.use() as session:
                 self.ledger.close(session, **facts)
                 return
         with self._target.connect(run_id=self.run_id) as connection, connection.begin():
@@ -160,7 +145,7 @@ def take_lease(
     """Raise the token, end what is left of former holders, and close their runs as interrupted.
 
     Whoever calls this holds every lock, so the holder of an open run has died or has lost its lock.
-    Raises RightsError, SchemaError; the locks stay held, the caller lets go of them.
+    Raises RightsError, SchemaError, LocksDiffer; the locks stay held, the caller lets go of them.
     """
     ledger = lock.ledger
     _ensure_ledger(connection, ledger, target)
@@ -174,7 +159,9 @@ def take_lease(
             raise
         # A writer stands between its fence and its commit, perhaps for ever: end it first.
         for run in former:
-            sessions.end_backends(held.session, run.run_id, timeout_s=BACKENDS_GONE_S)
+            sessions.end_backends(
+                held.session.connection, run.run_id, timeout_s=sessions.BACKENDS_GONE_S
+            )
         token = _raise_token(connection, lock, held, facts)
     closed = [_close_former(connection, ledger, held, run, by=holder) for run in former]
     return Lease(held=held, ledger=ledger, target=target, run_id=run_id, token=token), closed
@@ -213,7 +200,7 @@ def _raise_token(
         if held.session is not None:
             connection.exec_driver_sql(f"SET LOCAL lock_timeout = {RAISE_TIMEOUT_MS}")
         return lock.ledger.take(
-            connection, fingerprint=lock.fingerprint, backend=held.backend(), **facts
+            connection, fingerprint=held.fingerprint, backend=held.backend(), **facts
         )
 
 
@@ -221,8 +208,10 @@ def _close_former(
     connection: Connection, ledger: Ledger, held: Held, run: LedgerRun, *, by: Holder
 ) -> Closed:
     zombies = 0
-    if held.session is not None and (zombies := sessions.backends_of(held.session, run.run_id)):
-        sessions.end_backends(held.session, run.run_id, timeout_s=BACKENDS_GONE_S)
+    if held.session is not None:
+        session = held.session.connection
+        if zombies := sessions.backends_of(session, run.run_id):
+            sessions.end_backends(session, run.run_id, timeout_s=sessions.BACKENDS_GONE_S)
     why = why_closed(
         run.holder, verdict=Verdict.LOST if zombies else Verdict.DEAD, backends=zombies
     )

@@ -12,16 +12,13 @@ from sync.databases.failures import DRIVER_ERRORS
 from sync.databases.postgres import PostgresDatabase
 from sync.errors import N_, ConnectError
 from sync.locking import session as sessions
-from sync.locking.file import is_free
 from sync.locking.holder import ProcessState, on_this_host, process_state
 from sync.locking.lease import why_closed
-from sync.locking.lock import conflict_of, record_conflict
+from sync.locking.port import held_by
 from sync.locking.verdict import Evidence, verdict
 from sync.model import RunStatus, Told, Verdict
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from sync.databases.ledger import LedgerRun
     from sync.databases.sqlite import SqliteDatabase
     from sync.locking.lock import TargetLock
@@ -55,7 +52,6 @@ class Looker:
         self._lock = lock
         self._run = run
         self.ledger = lock.ledger
-        self._path: Path | None = None
 
     def look(
         self, holder: Holder, run_id: RunId, *, beat_age_s: float, progress_age_s: float
@@ -82,30 +78,18 @@ class Looker:
 
     def _probe(self, run_id: RunId, holder: Holder) -> tuple[int, int, int]:
         """How many locks a run took, how many it no longer has, and how many backends it has."""
-        if not isinstance(self._target, PostgresDatabase):
-            return 1, int(not _holds_file(self._lock.path(None), run_id)), 0
-        with self._target.session() as session:
-            holding = sessions.session_holder(session, self._target.schema or "")
-            lost = holding is None or holding.run_id not in {None, run_id}
-            # A holder elsewhere has his lock file on a disk of his own: the session tells alone.
-            file = on_this_host(holder) and _holds_file(self._lock.path(session), run_id)
-            return 1 + file, int(lost), sessions.backends_of(session, run_id)
-
-    def present(self) -> Conflict | None:
-        """Who holds this machine's lock file by its record, if that process can be seen alive.
-
-        No connection.
-        """
-        path = self._known_path()
-        conflict = record_conflict(path) if path else None
-        if conflict is None or conflict.holder is None:
-            return None
-        return conflict if process_state(conflict.holder) is not ProcessState.GONE else None
-
-    def _known_path(self) -> Path | None:
-        if self._path is None and not isinstance(self._target, PostgresDatabase):
-            self._path = self._lock.path(None)
-        return self._path
+        with self._lock.open() as held:
+            file, *others = held.locks
+            his = [held_by(lock, run_id) for lock in others]
+            # A holder elsewhere has his lock file on a disk of his own: the others tell alone.
+            if not others or (on_this_host(holder) and held_by(file, run_id)):
+                his.append(held_by(file, run_id))
+            with self._lock.reading(held) as connection:
+                if self.ledger.under_other_locks(connection, run_id, held.fingerprint):
+                    his.append(True)  # what cannot be asked counts as held
+            session = held.session
+            backends = sessions.backends_of(session.connection, run_id) if session else 0
+        return len(his), his.count(False), backends
 
     def ledger_runs(self, limit: int = 20) -> list[LedgerRun]:
         """The newest runs that the target itself remembers. Raises ConnectError."""
@@ -115,18 +99,8 @@ class Looker:
             return self._lock.ledger.runs(connection, limit=limit)
 
     def elsewhere(self) -> Conflict | None:
-        """The run of a holder that shares nothing but the target. Raises ConnectError."""
-        if not isinstance(self._target, PostgresDatabase):
-            return self.present()
-        with self._target.session() as session:
-            holding = sessions.session_holder(session, self._target.schema or "")
-            if holding is None or not self._lock.ledger.exists(session):
-                return None
-            runs = self._lock.ledger.runs(session, limit=5, open_only=True)
-        return next(
-            (conflict_of(run) for run in runs if run.backend and run.backend[0] == holding.pid),
-            None,
-        )
+        """The run of a holder that shares nothing but the locks. Raises ConnectError, LockError."""
+        return self._lock.elsewhere()
 
     def close_dead(
         self, run_id: RunId, holder: Holder, *, by: str
@@ -159,12 +133,6 @@ class Looker:
         except (*DRIVER_ERRORS, ConnectError):
             pass  # the next start closes it there
         return RunStatus.INTERRUPTED, reason
-
-
-def _holds_file(path: Path, run_id: RunId) -> bool:
-    """Whether the lock file is held, by this very run."""
-    record = record_conflict(path)
-    return record is not None and record.run_id == run_id and not is_free(path)
 
 
 def _sentences(seen: Evidence, holder: Holder) -> tuple[Told, ...]:

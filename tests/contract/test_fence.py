@@ -17,7 +17,8 @@ from sync.databases.sqlite import SqliteDatabase
 from sync.errors import LeaseLost
 from sync.locking.holder import current_holder
 from sync.model import DateRange, RunId, RunStatus, Token
-from sync.settings import RunSettings, normalized_url
+from sync.settings import RunSettings
+from sync.urls import normalized_url
 from tests.servers import Databases
 
 RUN = RunSettings(lock_timeout_s=5)

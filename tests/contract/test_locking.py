@@ -79,11 +79,11 @@ def lock_file(days: Days) -> Path:
 
 def test_a_lock_file_is_granted_once_in_a_process_and_freed_by_any_thread(tmp_path: Path) -> None:
     first, second = FileLease(tmp_path / "lock"), FileLease(tmp_path / "lock")
-    assert (first.acquire(), second.acquire()) == (True, False)
+    assert (first.acquire("{}"), second.acquire("{}")) == (True, False)
     thread = threading.Thread(target=first.release)
     thread.start()
     thread.join()
-    assert second.acquire()
+    assert second.acquire("{}")
     second.release()
 
 
@@ -102,8 +102,10 @@ def test_a_lock_is_granted_once_in_a_process_and_its_holder_is_named(
 def test_the_lock_file_names_its_present_holder_and_nobody_after_the_release(
     days: Days, begun: Begun
 ) -> None:
-    record = read_record(lock_file(days)) or {}
-    assert (record["run_id"], record["holder"]["pid"]) == (begun.id, os.getpid())
+    record = read_record(lock_file(days))
+    assert record is not None
+    assert record.holder is not None
+    assert (record.run_id, record.holder.pid) == (begun.id, os.getpid())
     begun.ended()
     assert read_record(lock_file(days)) is None
     assert is_free(lock_file(days))

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from sync.databases.shape import quoted
 from sync.errors import SettingsError
-from sync.settings import FILE_NAME, load, normalized_url, split_name
+from sync.settings import FILE_NAME, load, split_name
+from sync.urls import normalized_url
 
 WHOLE = """
 timezone = "Europe/Berlin"
@@ -47,7 +48,7 @@ def test_paths_are_relative_to_the_file_and_postgres_means_psycopg2(tmp_path: Pa
         settings.target.url.get_secret_value(),
         settings.state_dir,
         [table.target for table in settings.tables],
-        settings.run.connections,
+        settings.connections,
     ) == (
         "postgresql+psycopg2://reader:hush@db1/sales",
         f"sqlite:///{tmp_path}/elsewhere/target.db",
