@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg2
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -28,6 +29,7 @@ from sync.operations import Operations
 from tests.crash.children import Child
 from tests.installation import Both, Installation, table
 from tests.property.actor import act
+from tests.redis_server import RedisServer
 
 FIRST = date(2025, 1, 1)
 COUNT = 3  # days
@@ -41,8 +43,8 @@ QUICK = {
     "start_wait_s": 0.05,
     "connect_timeout_s": 2,
 }
+TTL_S = 0.5
 FREE_WITHIN_S = 10
-EXAMPLES = 8
 
 
 class Host:
@@ -101,8 +103,15 @@ def paused(host: Host) -> bool:
 class World:
     """The target and its past; what only the test knows stands beside."""
 
-    def __init__(self, both: Both, hosts: list[Installation], operations: Operations) -> None:
+    def __init__(
+        self,
+        both: Both,
+        hosts: list[Installation],
+        operations: Operations,
+        redis: RedisServer | None,
+    ) -> None:
         self.both = both
+        self.redis = redis
         self.installations = hosts
         self.operations = operations
         self.apart = both.kind == "postgresql"
@@ -133,6 +142,8 @@ class World:
 
     def drop_lock(self) -> None:
         """Take the lock away under its holder."""
+        if self.redis:
+            self.redis.client.flushall()
         if self.apart:
             held = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted"
             self.end_sessions(f"pid IN ({held})")
@@ -283,21 +294,26 @@ class LeaseMachine(RuleBasedStateMachine):
             assert versions == [self.copied[run_id, on]] * count
 
 
-def prove(both: Both, tmp_path: Path, **more: object) -> None:
-    """Let Hypothesis try."""
-    both.target.execute("CREATE TABLE orders (id INTEGER PRIMARY KEY, day DATE, version INTEGER)")
-    both.source.execute("CREATE TABLE orders (id INTEGER PRIMARY KEY, day DATE, version INTEGER)")
-    hosts = [
-        both.installation(tmp_path / name, table("orders", "day"), run=QUICK, **more)
+@pytest.mark.parametrize("examples", [4, pytest.param(60, marks=pytest.mark.matrix)])
+@pytest.mark.parametrize("kind", ["file", "session", "redis"])
+def test_whatever_happens_one_commits_and_checkpoints_tell_the_truth(
+    request: pytest.FixtureRequest, tmp_path: Path, kind: str, examples: int
+) -> None:
+    both: Both = request.getfixturevalue("sqlite" if kind == "file" else "postgresql")
+    redis = request.getfixturevalue("redis") if kind == "redis" else None
+    lock = {"url": redis.url, "ttl_s": TTL_S} if redis else None
+    for side in (both.source, both.target):
+        side.execute("CREATE TABLE orders (id INTEGER PRIMARY KEY, day DATE, version INTEGER)")
+    one, other, third = (
+        both.installation(tmp_path / name, table("orders", "day"), run=QUICK, lock=lock)
         for name in ("one", "other", "third")
-    ]
-    # Makes our tables in the target.
-    hosts[2].run("2025-01-01")
-    LeaseMachine.world = World(both, hosts[:2], hosts[2].operations())
+    )
+    third.run("2025-01-01")  # makes our tables in the target
+    LeaseMachine.world = World(both, [one, other], third.operations(), redis)
     run_state_machine_as_test(
         LeaseMachine,
         settings=settings(
-            max_examples=EXAMPLES,
+            max_examples=examples,
             stateful_step_count=25,
             # Processes make shrinking take minutes; the steps are printed as they were.
             phases=[Phase.generate],
@@ -305,11 +321,3 @@ def prove(both: Both, tmp_path: Path, **more: object) -> None:
             suppress_health_check=list(HealthCheck),
         ),
     )
-
-
-def test_two_holders_and_an_sqlite_file(sqlite: Both, tmp_path: Path) -> None:
-    prove(sqlite, tmp_path)
-
-
-def test_two_holders_and_a_postgresql_session(postgresql: Both, tmp_path: Path) -> None:
-    prove(postgresql, tmp_path)
