@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from sync.clock import Clock
     from sync.copying.group import Way
+    from sync.databases.audit import Audit
     from sync.databases.postgres import PostgresDatabase
     from sync.databases.sqlite import SqliteDatabase
     from sync.doctor import Finding
@@ -361,6 +362,10 @@ class Operations:
         The store's, and those that only the target remembers (another host's).
         """
         return self._history.recent(limit)
+
+    def audit(self) -> Audit:
+        """Whether the target's own record shows any two runs at once. Raises ConnectError."""
+        return self._parts.looker.audit()
 
     def run(self, run_id: RunId) -> RunView:
         """One run. Raises UnknownRun."""
