@@ -308,24 +308,22 @@ def cancel(
 
 
 @app.command()
-def check(context: typer.Context, as_json: AsJson = False) -> None:
+def check(
+    context: typer.Context,
+    grants: Annotated[
+        bool,
+        typer.Option("--grants", help="Print the SQL that gives both roles the least they need."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Look whether settings, databases, rights and lock are well."""
     with _opened(context) as (_, operations):
         findings = operations.check()
     if as_json:
-        _print_json(
-            [
-                {
-                    "name": str(finding.name),
-                    "ok": finding.ok,
-                    "text": finding.told.sentence(),
-                    "hint": finding.told.advice(),
-                }
-                for finding in findings
-            ]
-        )
+        _print_json([finding.to_json() for finding in findings])
     else:
-        _print_lines(terminal.finding_lines(findings, terminal.locale_of()))
+        lines = terminal.grant_lines if grants else terminal.finding_lines
+        _print_lines(lines(findings, terminal.locale_of()))
     raise typer.Exit(5 if any(finding.ok is False for finding in findings) else 0)
 
 

@@ -379,7 +379,9 @@ class Operations:
             source=parts.source,
             target=parts.target,
             store=parts.store,
+            lock=parts.lock,
             looker=parts.looker,
+            clock=parts.clock,
             demo=parts.demo,
         )
         return doctor.examine()

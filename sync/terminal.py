@@ -198,9 +198,21 @@ def finding_lines(findings: Iterable[Finding], locale: str) -> list[str]:
             what=finding.told.sentence(gettext),
         )
         lines.append(line)
-        if finding.told.hint and not finding.ok:
-            lines.append(f"    {finding.told.advice(gettext)}")
+        if not finding.ok:
+            advice = finding.told.advice(gettext)
+            lines += [f"    {more}" for more in (advice, *finding.statements) if more]
     return lines
+
+
+def grant_lines(findings: Iterable[Finding], locale: str) -> list[str]:
+    """What an administrator of either database would run: SQL, with a comment that says where."""
+    gettext = translations(locale).gettext
+    return [
+        line
+        for finding in findings
+        if finding.statements
+        for line in (f"-- {finding.told.sentence(gettext)}", *finding.statements, "")
+    ]
 
 
 def _titles(titles: Iterable[str], locale: str) -> list[str]:

@@ -88,7 +88,7 @@ def audit(connection: Connection, ledger: Ledger) -> Audit:
     return Audit(runs=connection.scalar(select(func.count(run.token))) or 0, faults=faults)
 
 
-def _questions(ledger: Ledger) -> dict[FaultKind, Select[Any]]:
+def _questions(ledger: Ledger) -> dict[FaultKind, Select[*tuple[Any, ...]]]:
     run, lease, point = ledger.run, ledger.lease.c, ledger.checkpoint.c
     names = ("token", "run_id", "holder", "acquired_at")
     after = {

@@ -125,12 +125,13 @@ class Ledger:
         """Make the tables that are missing."""
         self._tables.metadata.create_all(connection)
 
-    def statements(self, connection: Connection) -> tuple[str, ...]:
-        """The DDL of our tables, for an administrator to run."""
-        return tuple(
-            " ".join(str(CreateTable(table).compile(dialect=connection.dialect)).split()) + ";"
+    def statements(self, connection: Connection) -> dict[str, str]:
+        """The DDL of each of our tables by name, for an administrator to run; may be run again."""
+        made = {
+            table.name: CreateTable(table, if_not_exists=True).compile(dialect=connection.dialect)
             for table in self._tables.metadata.sorted_tables
-        )
+        }
+        return {name: " ".join(str(statement).split()) + ";" for name, statement in made.items()}
 
     def take(
         self,

@@ -191,7 +191,7 @@ class TestCommandsThatEndByThemselves:
         assert said.code == 0
         assert said.out.startswith("[ok] ")
         findings = sync("check", "--json").json
-        assert all(list(one) == ["name", "ok", "text", "hint"] for one in findings)
+        assert all(list(one) == ["name", "ok", "text", "hint", "statements"] for one in findings)
 
     def test_a_source_that_cannot_be_reached_is_5(
         self, sync: Command, tmp_path: Path, site: Installation
