@@ -178,9 +178,10 @@ class Operations:
         there, here = look(
             tables, source=parts.source, target=parts.target, reading=reading, writing=writing
         )
-        writing.rollback()
         zone = parts.settings.zone
-        return [pair_tables(table, source=there, target=here, zone=zone) for table in tables]
+        pairs = [pair_tables(table, source=there, target=here, zone=zone) for table in tables]
+        writing.rollback()
+        return pairs
 
     def _counting(
         self, pairs: Sequence[TablePair], request: RunRequest, reading: Connection

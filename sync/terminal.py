@@ -8,7 +8,6 @@ from datetime import UTC
 from typing import TYPE_CHECKING
 
 from sync import wording
-from sync.databases.audit import FaultKind
 from sync.errors import N_
 from sync.model import Conflict
 from sync.wording import translations
@@ -34,12 +33,10 @@ HISTORY_TITLES = (
     N_("Error"),
 )
 FAULTS = {
-    FaultKind.OVERLAP: N_(
-        "{table} on {day}: committed at {committed_at} by {run}, in the time of {next}."
-    ),
-    FaultKind.ORDER: N_("The greater token was taken earlier: {run}, then {next}."),
-    FaultKind.OPEN: N_("Without an end, though it does not hold the lease: {run}."),
-    FaultKind.STRANGER: N_(
+    "overlap": N_("{table} on {day}: committed at {committed_at} by {run}, in the time of {next}."),
+    "order": N_("The greater token was taken earlier: {run}, then {next}."),
+    "open": N_("Without an end, though it does not hold the lease: {run}."),
+    "stranger": N_(
         "{table} on {day}: committed at {committed_at} by a run that the target does not know:"
         " {run}."
     ),

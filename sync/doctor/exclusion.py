@@ -124,8 +124,10 @@ class _Witness:
         try:
             self._process.wait(DEADLINE_S)
         except subprocess.TimeoutExpired:
-            # One that hangs in a file system may not even die now: nobody waits for it.
             self._process.kill()
+            # One that hangs in a file system may not even die of that.
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(DEADLINE_S)
 
 
 @contextmanager

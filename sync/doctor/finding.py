@@ -18,8 +18,7 @@ class Finding:
     """One thing that was looked at, by name, and what is to be told of it.
 
     `ok` is None where it is only a warning or could not be found out. `statements` are what an
-    administrator of that database would run, whole and in order, whether or not anything lacks;
-    they may be run again.
+    administrator of that database would run, whole and in order, whether or not anything lacks.
     """
 
     name: Told

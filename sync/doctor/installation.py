@@ -81,7 +81,7 @@ def look_at_state_dir(folder: Path) -> Iterator[Finding]:
     for parent in folder.resolve().parents:
         if parent.stat().st_mode & (ALL_MAY_WRITE | STICKY) == ALL_MAY_WRITE:
             told = Told(
-                N_("{folder} has mode {mode}: everybody may put another folder in its place."),
+                N_("{folder} has mode {mode}: everybody may exchange what lies in it."),
                 hint=N_("Run: chmod o-w {parent}"),
                 folder=parent,
                 parent=parent,

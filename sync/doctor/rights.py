@@ -215,7 +215,7 @@ class _Role:
             # Whoever makes a table may do everything with it.
             lacking = "" if self._makes[schema] else f"TABLE {full}"
             return Right(lacking, (*to_make, grant) if to_make else ())
-        return Right(f"{', '.join(found)} ON {full}" if found else "", (grant,))
+        return Right(f"{', '.join(found)} ON {full}" if found else "", (*to_make, grant))
 
 
 def _finding(database: PostgresDatabase, user: str, rights: list[Right]) -> Finding:
