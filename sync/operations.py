@@ -375,7 +375,7 @@ class Operations:
     def check(self) -> tuple[Finding, ...]:
         """What the doctor finds."""
         parts = self._parts
-        doctor = Doctor(
+        return Doctor(
             parts.settings,
             source=parts.source,
             target=parts.target,
@@ -384,8 +384,7 @@ class Operations:
             looker=parts.looker,
             clock=parts.clock,
             demo=parts.demo,
-        )
-        return doctor.examine()
+        ).examine()
 
     def close(self) -> None:
         """Cancel the runs of this process and wait for them."""

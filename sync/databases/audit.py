@@ -66,26 +66,29 @@ class Fault:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audit:
-    """How many runs the target remembers, and at most `FAULTS_MAX` faults of each kind."""
+    """How many runs the target remembers, and how many commits lie in a later run's time.
+
+    At most `FAULTS_MAX` faults of each kind.
+    """
 
     runs: int
-    faults: tuple[Fault, ...]
-
-    @property
-    def overlaps(self) -> int:
-        """How many commits lie in a later run's time."""
-        return sum(fault.kind is FaultKind.OVERLAP for fault in self.faults)
+    overlaps: int = 0
+    faults: tuple[Fault, ...] = ()
 
 
 def audit(connection: Connection, ledger: Ledger) -> Audit:
     """Ask the four questions of one target, in the caller's transaction."""
-    run = ledger.run.c
-    faults = tuple(
-        _fault(kind, row)
-        for kind, question in _questions(ledger).items()
-        for row in connection.execute(question.limit(FAULTS_MAX)).mappings()
+    questions = _questions(ledger)
+    overlaps = questions[FaultKind.OVERLAP].subquery()
+    return Audit(
+        runs=connection.scalar(select(func.count(ledger.run.c.token))) or 0,
+        overlaps=connection.scalar(select(func.count()).select_from(overlaps)) or 0,
+        faults=tuple(
+            _fault(kind, row)
+            for kind, question in questions.items()
+            for row in connection.execute(question.limit(FAULTS_MAX)).mappings()
+        ),
     )
-    return Audit(runs=connection.scalar(select(func.count(run.token))) or 0, faults=faults)
 
 
 def _questions(ledger: Ledger) -> dict[FaultKind, Select[*tuple[Any, ...]]]:

@@ -103,7 +103,7 @@ class Looker:
         """What the target's own record says of exclusion. Raises ConnectError."""
         with self._target.connect(reads=True) as connection, connection.begin():
             if not self.ledger.exists(connection):
-                return Audit(runs=0, faults=())
+                return Audit(runs=0)
             return audit(connection, self.ledger)
 
     def elsewhere(self) -> Conflict | None:
