@@ -317,13 +317,19 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Look whether settings, databases, rights and lock are well."""
+    locale = terminal.locale_of()
     with _opened(context) as (_, operations):
         findings = operations.check()
     if as_json:
         _print_json([finding.to_json() for finding in findings])
+    elif grants:
+        _print_lines(terminal.grant_lines(findings, locale))
+        # What grants cannot mend.
+        rest = [f for f in findings if f.ok is False and not f.statements]
+        for line in terminal.finding_lines(rest, locale):
+            say(line)
     else:
-        lines = terminal.grant_lines if grants else terminal.finding_lines
-        _print_lines(lines(findings, terminal.locale_of()))
+        _print_lines(terminal.finding_lines(findings, locale))
     raise typer.Exit(5 if any(finding.ok is False for finding in findings) else 0)
 
 

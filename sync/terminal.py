@@ -208,7 +208,12 @@ def grant_lines(findings: Iterable[Finding], locale: str) -> list[str]:
         line
         for finding in findings
         if finding.statements
-        for line in (f"-- {finding.told.sentence(gettext)}", *finding.statements, "")
+        # A name with a line break in it must not end the comment.
+        for line in (
+            "-- " + " ".join(finding.told.sentence(gettext).split()),
+            *finding.statements,
+            "",
+        )
     ]
 
 

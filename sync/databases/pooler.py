@@ -29,10 +29,7 @@ class Pooling(StrEnum):
 
 
 def pooling(first: Connection, second: Connection) -> Pooling:
-    """How two sessions of one URL, both in autocommit, reach their server.
-
-    A pooler without a free backend makes its client wait: whoever asks sets a deadline.
-    """
+    """How two sessions of one URL, both in autocommit, reach their server."""
     told = {_told(session) for session in (first, second)}
     asked = [(_backend(first), _backend(second)) for _ in range(ASKED)]
     backends = {pid for pair in asked for pid in pair}

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import threading
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from sync.databases.pooler import Pooling, pooling, refused_by_pooler
-from sync.databases.stop import shut_down
 from sync.doctor.finding import Finding, failed
 from sync.errors import N_, BatchSyncError
 from sync.model import Told
@@ -38,7 +35,6 @@ TABLE = N_("table {table}")
 KEYLESS = N_("Without a key a row that moved stands twice until both of its days are synced.")
 ASKED = 3
 SKEW_MAX_S = 2.0
-POOLER_S = 10.0
 POOLED = {
     Pooling.BY_SESSION: N_(
         "A pooler stands before the {role} {address}; it keeps one backend a session, but drops the"
@@ -72,35 +68,16 @@ def pooler_refuses(database: Database, reason: str) -> Finding:
     return Finding(name=Told(N_("pooler")), ok=False, told=told)
 
 
-def look_for_pooler(database: PostgresDatabase) -> Iterator[Finding]:
-    """Whether a pooler stands between us and the server; nothing where there is none."""
-    with (
-        database.session() as first,
-        database.session() as second,
-        _deadline(POOLER_S, first, second),
-    ):
+def look_for_pooler(database: PostgresDatabase, *, harms: bool) -> Iterator[Finding]:
+    """Whether a pooler stands between us and the server; nothing where there is none.
+
+    `harms` tells that session locks are wanted there: a source is only read.
+    """
+    with database.session() as first, database.session() as second:
         found = pooling(first, second)
     if found is not Pooling.DIRECT:
         told = Told(POOLED[found], hint=GO_DIRECT, role=database.role, address=database.address)
-        yield Finding(name=Told(N_("pooler")), ok=False, told=told)
-
-
-@contextmanager
-def _deadline(seconds: float, *connections: Connection) -> Iterator[None]:
-    """End sessions that get no answer: a pooler without a free backend lets its client wait."""
-    drivers = [connection.connection.driver_connection for connection in connections]
-
-    def end() -> None:
-        for driver in drivers:
-            shut_down(driver)
-
-    late = threading.Timer(seconds, end)
-    late.daemon = True
-    late.start()
-    try:
-        yield
-    finally:
-        late.cancel()
+        yield Finding(name=Told(N_("pooler")), ok=False if harms else None, told=told)
 
 
 def look_at_clock(

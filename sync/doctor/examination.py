@@ -109,7 +109,10 @@ class Doctor:
         ]
         if isinstance(database, PostgresDatabase):
             looks += [
-                (N_("pooler"), lambda: databases.look_for_pooler(database)),
+                (
+                    N_("pooler"),
+                    lambda: databases.look_for_pooler(database, harms=database.role == "target"),
+                ),
                 (
                     N_("clock"),
                     lambda: self._look_at_clock(

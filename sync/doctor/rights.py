@@ -218,6 +218,11 @@ class _Role:
         return Right(f"{', '.join(found)} ON {full}" if found else "", (*to_make, grant))
 
 
+def _comment(text: str) -> str:
+    """`text` as a comment in SQL: a name with a line break in it must not end the comment."""
+    return "-- " + " ".join(text.split())
+
+
 def _finding(database: PostgresDatabase, user: str, rights: list[Right]) -> Finding:
     lacking = [right.lacking for right in rights if right.lacking]
     return Finding(
@@ -234,6 +239,6 @@ def _finding(database: PostgresDatabase, user: str, rights: list[Right]) -> Find
         statements=(
             *(statement for right in rights for statement in right.statements),
             SEVERAL_ROLES,
-            f"-- GRANT pg_signal_backend, pg_read_all_stats TO {user};",
+            _comment(f"GRANT pg_signal_backend, pg_read_all_stats TO {user};"),
         ),
     )
