@@ -1,8 +1,8 @@
 """The command line: `python -m sync …`.
 
 Data goes to stdout, all else to stderr. Exit codes: 0 done · 1 some partitions failed or were held
-back · 2 usage · 3 another run holds the lease · 5 settings, connection, table or column ·
-6 cancelled or lease lost · 70 our own bug · 130 SIGINT · 143 SIGTERM.
+back · 2 usage · 3 another run holds the lease · 4 the audit found faults · 5 settings, connection,
+table or column · 6 cancelled or lease lost · 70 our own bug · 130 SIGINT · 143 SIGTERM.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from sync.dates import parse_range
 from sync.errors import N_, BatchSyncError, LeaseHeld, UsageError
 from sync.foreground import say
 from sync.model import CancelMode, Only, RunId, RunRequest
-from sync.shapes import past_run_json, plan_json, status_json
+from sync.shapes import audit_json, past_run_json, plan_json, status_json
 from sync.wording import translations
 
 if TYPE_CHECKING:
@@ -258,14 +258,33 @@ def status(
 
 
 @app.command()
-def history(context: typer.Context, as_json: AsJson = False) -> None:
+def history(
+    context: typer.Context,
+    audit: Annotated[
+        bool,
+        typer.Option("--audit", help="Ask the target whether any two runs ever overlapped."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """List the newest runs and how they ended."""
+    if audit:
+        _audit(context, as_json=as_json)
     with _opened(context) as (settings, operations):
         runs = operations.history()
     if as_json:
         _print_json([past_run_json(run) for run in runs])
     else:
         _print_lines(terminal.history_lines(runs, terminal.locale_of(), settings.zone))
+
+
+def _audit(context: typer.Context, *, as_json: bool) -> NoReturn:
+    with _opened(context) as (_, operations):
+        found = operations.audit()
+    if as_json:
+        _print_json(audit_json(found))
+    else:
+        _print_lines(terminal.audit_lines(found, terminal.locale_of()))
+    raise typer.Exit(4 if found.faults else 0)
 
 
 @app.command()
@@ -289,24 +308,28 @@ def cancel(
 
 
 @app.command()
-def check(context: typer.Context, as_json: AsJson = False) -> None:
+def check(
+    context: typer.Context,
+    grants: Annotated[
+        bool,
+        typer.Option("--grants", help="Print the SQL that gives both roles the least they need."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Look whether settings, databases, rights and lock are well."""
+    locale = terminal.locale_of()
     with _opened(context) as (_, operations):
         findings = operations.check()
     if as_json:
-        _print_json(
-            [
-                {
-                    "name": str(finding.name),
-                    "ok": finding.ok,
-                    "text": finding.told.sentence(),
-                    "hint": finding.told.advice(),
-                }
-                for finding in findings
-            ]
-        )
+        _print_json([finding.to_json() for finding in findings])
+    elif grants:
+        _print_lines(terminal.grant_lines(findings, locale))
+        # What grants cannot mend.
+        rest = [f for f in findings if f.ok is False and not f.statements]
+        for line in terminal.finding_lines(rest, locale):
+            say(line)
     else:
-        _print_lines(terminal.finding_lines(findings, terminal.locale_of()))
+        _print_lines(terminal.finding_lines(findings, locale))
     raise typer.Exit(5 if any(finding.ok is False for finding in findings) else 0)
 
 

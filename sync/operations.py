@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from sync.clock import Clock
     from sync.copying.group import Way
+    from sync.databases.audit import Audit
     from sync.databases.postgres import PostgresDatabase
     from sync.databases.sqlite import SqliteDatabase
     from sync.doctor import Finding
@@ -177,9 +178,10 @@ class Operations:
         there, here = look(
             tables, source=parts.source, target=parts.target, reading=reading, writing=writing
         )
-        writing.rollback()
         zone = parts.settings.zone
-        return [pair_tables(table, source=there, target=here, zone=zone) for table in tables]
+        pairs = [pair_tables(table, source=there, target=here, zone=zone) for table in tables]
+        writing.rollback()
+        return pairs
 
     def _counting(
         self, pairs: Sequence[TablePair], request: RunRequest, reading: Connection
@@ -362,6 +364,10 @@ class Operations:
         """
         return self._history.recent(limit)
 
+    def audit(self) -> Audit:
+        """Whether the target's own record shows any two runs at once. Raises ConnectError."""
+        return self._parts.looker.audit()
+
     def run(self, run_id: RunId) -> RunView:
         """One run. Raises UnknownRun."""
         return self._history.run(run_id)
@@ -369,15 +375,16 @@ class Operations:
     def check(self) -> tuple[Finding, ...]:
         """What the doctor finds."""
         parts = self._parts
-        doctor = Doctor(
+        return Doctor(
             parts.settings,
             source=parts.source,
             target=parts.target,
             store=parts.store,
+            lock=parts.lock,
             looker=parts.looker,
+            clock=parts.clock,
             demo=parts.demo,
-        )
-        return doctor.examine()
+        ).examine()
 
     def close(self) -> None:
         """Cancel the runs of this process and wait for them."""

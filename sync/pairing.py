@@ -122,7 +122,7 @@ def pair_tables(
     date_column = _date_column(there, settings.date_column, source.database)
     columns = _columns(there, settings)
     key = _key(there, settings, columns)
-    made = here or _table_to_make(there, settings, columns, key, target.database)
+    made = here or _table_to_make(there, settings, columns, key, target)
     target_date = _date_column(made, settings.date_column, target.database)
     _refuse_other_class(settings, date_column, target_date)
     _refuse_bad_where(there, settings, source)
@@ -240,15 +240,25 @@ def _table_to_make(
     settings: TableSettings,
     columns: tuple[str, ...],
     key: tuple[str, ...],
-    target: Database,
+    target: Side,
 ) -> Table:
-    return Table(
-        schema=target.schema,
+    made = Table(
+        schema=target.database.schema,
         name=settings.target,
         columns=tuple(column for column in there.columns if column.name in columns),
         key=key,
         unique=(frozenset(key),) if key else (),
     )
+    if lacking := target.database.unknown_types(target.connection, made):
+        raise SchemaError(
+            N_("Table {table} cannot be made in the target {address}: it lacks the types {types}."),
+            hint=N_("Create them there, or name their columns in exclude: {columns}."),
+            table=settings.target,
+            address=target.database.address,
+            types=", ".join(lacking),
+            columns=", ".join(column.name for column in made.columns if column.type in lacking),
+        )
+    return made
 
 
 def _refuse_other_class(settings: TableSettings, there: Column, here: Column) -> None:

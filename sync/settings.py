@@ -20,6 +20,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PrivateAttr,
     SecretStr,
     ValidationError,
     field_validator,
@@ -210,6 +211,12 @@ class Settings(BaseSettings):
     run: RunSettings = RunSettings()
     lock: LockSettings = LockSettings()
     store: StoreSettings = StoreSettings()
+    _file: Path | None = PrivateAttr(default=None)
+
+    @property
+    def file(self) -> Path | None:
+        """The settings file that was read, if any."""
+        return self._file
 
     @property
     def zone(self) -> ZoneInfo:
@@ -287,7 +294,7 @@ def load(path: Path | None = None) -> Settings:
     values = _read_file(file) if given or file.exists() else {}
     _refuse_unknown_variables()
     try:
-        return _with_absolute_paths(Settings(**values), base=file.resolve().parent)
+        settings = _with_absolute_paths(Settings(**values), base=file.resolve().parent)
     except UnreadableVariable as error:
         raise SettingsError(
             N_("An environment variable cannot be read: {reason}"),
@@ -297,6 +304,8 @@ def load(path: Path | None = None) -> Settings:
         ) from None
     except ValidationError as error:
         raise _worded(error) from None
+    settings._file = file.resolve() if values else None  # noqa: SLF001 - no setting of its own
+    return settings
 
 
 def _read_file(file: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from sync.databases.audit import Audit, AuditedRun
     from sync.model import DateRange, Holder, Plan, Progress, RunView
     from sync.snapshot import Snapshot
 
@@ -89,6 +90,34 @@ def plan_json(plan: Plan) -> dict[str, Any]:
             for partition in plan.partitions
         ],
         "totals": plan.totals,
+    }
+
+
+def audit_json(audit: Audit) -> dict[str, Any]:
+    """How many runs the target remembers, how many overlaps, and everything that must not be."""
+    return {
+        "runs": audit.runs,
+        "overlaps": audit.overlaps,
+        "faults": [
+            {
+                "kind": fault.kind.value,
+                "run": _audited_json(fault.run),
+                "next": _audited_json(fault.next) if fault.next else None,
+                "table": fault.table,
+                "day": fault.day.isoformat() if fault.day else None,
+                "committed_at": _instant(fault.committed_at),
+            }
+            for fault in audit.faults
+        ],
+    }
+
+
+def _audited_json(run: AuditedRun) -> dict[str, Any]:
+    return {
+        "id": run.run_id,
+        "token": run.token,
+        "holder": holder_json(run.holder) if run.holder else None,
+        "acquired_at": _instant(run.acquired_at),
     }
 
 

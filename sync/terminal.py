@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
+from datetime import UTC
 from typing import TYPE_CHECKING
 
 from sync import wording
@@ -13,8 +14,9 @@ from sync.wording import translations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from datetime import tzinfo
+    from datetime import datetime, tzinfo
 
+    from sync.databases.audit import Audit, AuditedRun, Fault
     from sync.doctor import Finding
     from sync.model import Plan, RunView
     from sync.snapshot import Snapshot
@@ -30,6 +32,15 @@ HISTORY_TITLES = (
     N_("Who"),
     N_("Error"),
 )
+FAULTS = {
+    "overlap": N_("{table} on {day}: committed at {committed_at} by {run}, in the time of {next}."),
+    "order": N_("The greater token was taken earlier: {run}, then {next}."),
+    "open": N_("Without an end, though it does not hold the lease: {run}."),
+    "stranger": N_(
+        "{table} on {day}: committed at {committed_at} by a run that the target does not know:"
+        " {run}."
+    ),
+}
 PLAN_TITLES = (N_("Table"), N_("Day"), N_("Source rows"), N_("Target rows"), N_("State"))
 
 
@@ -102,6 +113,42 @@ def history_lines(runs: Iterable[RunView], locale: str, zone: tzinfo) -> list[st
     )
 
 
+def audit_lines(audit: Audit, locale: str) -> list[str]:
+    """Each thing that must not be, and how many overlaps there are among how many runs."""
+    texts = translations(locale)
+    counts = texts.gettext("{overlaps} in {runs}.").format(
+        overlaps=texts.ngettext("{n} overlap", "{n} overlaps", audit.overlaps).format(
+            n=audit.overlaps
+        ),
+        runs=texts.ngettext("{n} run", "{n} runs", audit.runs).format(n=audit.runs),
+    )
+    return [*(_fault(fault, locale) for fault in audit.faults), counts]
+
+
+def _fault(fault: Fault, locale: str) -> str:
+    facts = {
+        "run": _audited(fault.run, locale),
+        "next": _audited(fault.next, locale) if fault.next else "",
+        "table": fault.table,
+        "day": fault.day,
+        "committed_at": _exact(fault.committed_at),
+    }
+    return translations(locale).gettext(FAULTS[fault.kind]).format(**facts)
+
+
+def _audited(run: AuditedRun, locale: str) -> str:
+    text = translations(locale).gettext("run {run_id} (token {token}, {holder}, since {since})")
+    holder = f"{run.holder.user}@{run.holder.host} PID {run.holder.pid}" if run.holder else "?"
+    return text.format(
+        run_id=run.run_id, token=run.token, holder=holder, since=_exact(run.acquired_at)
+    )
+
+
+def _exact(at: datetime | None) -> str:
+    """An instant as the database has it, in UTC: here a thousandth of a second tells."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f} UTC" if at else "?"
+
+
 def plan_lines(plan: Plan, locale: str) -> list[str]:
     """A partition a line."""
     return columns(
@@ -148,9 +195,26 @@ def finding_lines(findings: Iterable[Finding], locale: str) -> list[str]:
             what=finding.told.sentence(gettext),
         )
         lines.append(line)
-        if finding.told.hint and not finding.ok:
-            lines.append(f"    {finding.told.advice(gettext)}")
+        if not finding.ok:
+            advice = finding.told.advice(gettext)
+            lines += [f"    {more}" for more in (advice, *finding.statements) if more]
     return lines
+
+
+def grant_lines(findings: Iterable[Finding], locale: str) -> list[str]:
+    """What an administrator of either database would run: SQL, with a comment that says where."""
+    gettext = translations(locale).gettext
+    return [
+        line
+        for finding in findings
+        if finding.statements
+        # A name with a line break in it must not end the comment.
+        for line in (
+            "-- " + " ".join(finding.told.sentence(gettext).split()),
+            *finding.statements,
+            "",
+        )
+    ]
 
 
 def _titles(titles: Iterable[str], locale: str) -> list[str]:

@@ -158,6 +158,7 @@ class Installation:
             + "".join(f"\n{head}\n{_lines(v)}" for head, v in sections),
             encoding="utf-8",
         )
+        self.settings_file.chmod(0o600)  # as `init` makes it
 
     def operations(self, *, before_copying: Callable[[], object] | None = None) -> Operations:
         """Open everything anew; it runs in this process.

@@ -125,12 +125,13 @@ class Ledger:
         """Make the tables that are missing."""
         self._tables.metadata.create_all(connection)
 
-    def statements(self, connection: Connection) -> tuple[str, ...]:
-        """The DDL of our tables, for an administrator to run."""
-        return tuple(
-            " ".join(str(CreateTable(table).compile(dialect=connection.dialect)).split()) + ";"
+    def statements(self, connection: Connection) -> dict[str, str]:
+        """The DDL of each of our tables by name, for an administrator to run; may be run again."""
+        made = {
+            table.name: CreateTable(table, if_not_exists=True).compile(dialect=connection.dialect)
             for table in self._tables.metadata.sorted_tables
-        )
+        }
+        return {name: " ".join(str(statement).split()) + ";" for name, statement in made.items()}
 
     def take(
         self,
@@ -161,10 +162,11 @@ class Ledger:
         greatest = func.greatest if connection.dialect.name == "postgresql" else func.max
         taken = _upsert(connection, lease).values(name=NAME, token=highest + 1, **values)
         # A restored backup may hold an old lease beside newer runs, or the other way round: stand
-        # above both. Other locks do not shut out whoever has not released the lease.
+        # above both; by no subquery, for SQLAlchemy would leave its schema out. Other locks do not
+        # shut out whoever has not released the lease.
         raised = taken.on_conflict_do_update(
             index_elements=[lease.c.name],
-            set_=values | {"token": greatest(lease.c.token, highest) + 1},
+            set_=values | {"token": greatest(lease.c.token + 1, taken.excluded.token)},
             where=or_(lease.c.released_at.is_not(None), lease.c.lock_fingerprint == fingerprint),
         )
         found = connection.scalar(raised.returning(lease.c.token))

@@ -66,6 +66,10 @@ class Database(Protocol):
         """That `column` is in `days`, as SQL on the bare column, so that an index serves it."""
         ...
 
+    def unknown_types(self, connection: Connection, table: Table) -> list[str]:
+        """The types of the table's columns that this database does not have."""
+        ...
+
     def create_table(self, table: Table, date_column: str) -> Sequence[str]:
         """The statements that create `table` with its key and an index on its date column."""
         ...

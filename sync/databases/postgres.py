@@ -83,6 +83,9 @@ FOLLOWERS_OF = text("""
 TRIGGERS_OF = text("""
     SELECT count(*) FROM pg_trigger
     WHERE tgrelid = :oid AND NOT tgisinternal AND tgenabled <> 'D'""")
+UNKNOWN_TYPES = text("""
+    SELECT DISTINCT type FROM unnest(CAST(:types AS text[])) AS type
+    WHERE to_regtype(type) IS NULL ORDER BY type""")
 DATE_CLASSES = {
     "date": DateClass.DATE,
     "timestamp without time zone": DateClass.TIMESTAMP,
@@ -266,6 +269,11 @@ class PostgresDatabase:
                 return f"'{value.isoformat()}'::timestamptz"
             case _:
                 assert_never(kind)
+
+    def unknown_types(self, connection: Connection, table: Table) -> list[str]:
+        """The types of the table's columns that this database does not have."""
+        types = [column.type for column in table.columns]
+        return list(connection.execute(UNKNOWN_TYPES, {"types": types}).scalars())
 
     def create_table(self, table: Table, date_column: str) -> Sequence[str]:
         """The statements that create `table` with its key and an index on its date column."""

@@ -201,6 +201,11 @@ class SqliteDatabase:
             f" AND datetime({name}) >= datetime('{low}') AND datetime({name}) < datetime('{high}')"
         )
 
+    def unknown_types(self, connection: Connection, table: Table) -> list[str]:
+        """None: any word is a type to SQLite."""
+        del connection, table
+        return []
+
     def create_table(self, table: Table, date_column: str) -> Sequence[str]:
         """The statements that create `table` with its key and an index on its date column."""
         index = quoted(f"{table.name}_{date_column}_idx")

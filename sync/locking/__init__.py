@@ -18,4 +18,5 @@ Redis drops a key that is not renewed. What cannot be asked counts as held.
     lock.py     all together: take all or none, and who has them
     lease.py    the lock with its token: take, beat, check, release
     verdict.py  what the evidence says of a holder
+    witness.py  a second process for the doctor, to be refused a lock file
 """

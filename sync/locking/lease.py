@@ -189,7 +189,7 @@ def _ensure_ledger(
         raise RightsError(
             role=target.role,
             reason=reason(error),
-            statements=" ".join(ledger.statements(connection)),
+            statements=" ".join(ledger.statements(connection).values()),
         ) from None
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sync.databases.audit import Audit, audit
 from sync.databases.failures import DRIVER_ERRORS
 from sync.databases.postgres import PostgresDatabase
 from sync.errors import N_, ConnectError
@@ -97,6 +98,13 @@ class Looker:
             if not self._lock.ledger.exists(connection):
                 return []
             return self._lock.ledger.runs(connection, limit=limit)
+
+    def audit(self) -> Audit:
+        """What the target's own record says of exclusion. Raises ConnectError."""
+        with self._target.connect(reads=True) as connection, connection.begin():
+            if not self.ledger.exists(connection):
+                return Audit(runs=0)
+            return audit(connection, self.ledger)
 
     def elsewhere(self) -> Conflict | None:
         """The run of a holder that shares nothing but the locks. Raises ConnectError, LockError."""

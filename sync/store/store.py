@@ -33,7 +33,7 @@ from sync.store.rows import partition_row, partition_view, progress_row, run_vie
 from sync.store.schema import event_table, partition_table, run_table, sample_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from sqlalchemy import URL, Connection
 
@@ -108,6 +108,16 @@ class Store:
             ) and connection.scalar(text("SELECT version_num FROM alembic_version"))
         if known != REVISION:
             self._migrate()
+
+    def clock(self) -> Callable[[], datetime] | None:
+        """What asks the store's own clock; None where that is this machine's. Raises StoreError."""
+
+        def now() -> datetime:
+            with self._transaction() as connection:
+                found: datetime = connection.scalar(text("SELECT clock_timestamp()"))
+                return found
+
+        return None if self._url.get_backend_name() == "sqlite" else now
 
     def _migrate(self) -> None:
         # Imported here: on nearly every start there is nothing to migrate. Two processes take

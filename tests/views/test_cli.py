@@ -115,6 +115,27 @@ class TestCommandsThatEndByThemselves:
         assert plan.out.splitlines()[1].split() == ["orders", "2025-10-02", "20", "20", "Same"]
         assert plan.err == "1 partitions: 20 rows in the source, 20 rows in the target\n"
 
+    def test_the_audit_tells_overlaps_by_exit_code_4(self, sync: Command, tmp_path: Path) -> None:
+        sync("run", "2025-10-01", "2025-10-01")
+        sync("run", "2025-10-02", "2025-10-02")
+        assert sync("history", "--audit") == Said(0, "0 overlaps in 2 runs.\n", "")
+        with sqlite3.connect(tmp_path / "target.db") as target:
+            target.execute(
+                "UPDATE batch_sync_checkpoint SET committed_at = '2099-01-01' WHERE token = 1"
+            )
+        target.close()
+        said = sync("history", "--audit")
+        assert (said.code, said.err) == (4, "")
+        assert re.fullmatch(
+            rf"orders on 2025-10-01: committed at 2099-01-01 00:00:00.000000 UTC by run {RUN_ID}"
+            rf" \(token 1, .+@.+ PID \d+, since .+ UTC\), in the time of run {RUN_ID}"
+            r" \(token 2, .+\)\.\n1 overlap in 2 runs\.\n",
+            said.out,
+        )
+        found = sync("history", "--audit", "--json").json
+        assert (found["runs"], found["overlaps"]) == (2, 1)
+        assert found["faults"][0]["day"] == "2025-10-01"
+
     def test_a_day_with_far_fewer_rows_is_held_back_until_it_is_allowed(
         self, sync: Command, site: Installation
     ) -> None:
@@ -170,7 +191,7 @@ class TestCommandsThatEndByThemselves:
         assert said.code == 0
         assert said.out.startswith("[ok] ")
         findings = sync("check", "--json").json
-        assert all(list(one) == ["name", "ok", "text", "hint"] for one in findings)
+        assert all(list(one) == ["name", "ok", "text", "hint", "statements"] for one in findings)
 
     def test_a_source_that_cannot_be_reached_is_5(
         self, sync: Command, tmp_path: Path, site: Installation

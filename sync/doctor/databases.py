@@ -1,0 +1,151 @@
+"""Both databases: whether they answer, what stands before them, their clocks and their tables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sync.databases.pooler import Pooling, pooling, refused_by_pooler
+from sync.doctor.finding import Finding, failed
+from sync.errors import N_, BatchSyncError
+from sync.model import Told
+from sync.pairing import look, pair_tables
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+    from sync.clock import Clock
+    from sync.databases.port import Database
+    from sync.databases.postgres import PostgresDatabase
+    from sync.pairing import TablePair
+    from sync.settings import Settings
+
+__all__ = [
+    "look_at_answer",
+    "look_at_clock",
+    "look_at_tables",
+    "look_for_pooler",
+    "pooler_refuses",
+    "refused_by_pooler",
+]
+
+TABLE = N_("table {table}")
+KEYLESS = N_("Without a key a row that moved stands twice until both of its days are synced.")
+ASKED = 3
+SKEW_MAX_S = 2.0
+POOLED = {
+    Pooling.BY_SESSION: N_(
+        "A pooler stands before the {role} {address}; it keeps one backend a session, but drops the"
+        " settings that a connection asks for: a lost client is noticed late, and values may be"
+        " written in other forms."
+    ),
+    Pooling.BY_TRANSACTION: N_(
+        "A pooler stands before the {role} {address} and changes backends between transactions:"
+        " session locks do not hold there, and a run's settings are lost."
+    ),
+}
+REFUSED = N_(
+    "A pooler stands before the {role} {address}"
+    " and refuses the settings that a connection asks for: {reason}"
+)
+GO_DIRECT = N_("Give [{role}] url the server's own host and port, past the pooler.")
+
+
+def look_at_answer(database: Database, connection: Connection) -> Iterator[Finding]:
+    """The name that the database gives itself."""
+    identity = database.identity(connection)
+    told = Told(N_("{address} answers ({name})."), address=database.address, name=identity)
+    yield Finding(name=Told(database.role), ok=True, told=told)
+
+
+def pooler_refuses(database: Database, reason: str) -> Finding:
+    """That a pooler refused the connection."""
+    told = Told(
+        REFUSED, hint=GO_DIRECT, role=database.role, address=database.address, reason=reason
+    )
+    return Finding(name=Told(N_("pooler")), ok=False, told=told)
+
+
+def look_for_pooler(database: PostgresDatabase, *, harms: bool) -> Iterator[Finding]:
+    """Whether a pooler stands between us and the server; nothing where there is none.
+
+    `harms` tells that session locks are wanted there: a source is only read.
+    """
+    with database.session() as first, database.session() as second:
+        found = pooling(first, second)
+    if found is not Pooling.DIRECT:
+        told = Told(POOLED[found], hint=GO_DIRECT, role=database.role, address=database.address)
+        yield Finding(name=Told(N_("pooler")), ok=False if harms else None, told=told)
+
+
+def look_at_clock(
+    name: str, address: str, ask: Callable[[], datetime], clock: Clock
+) -> Iterator[Finding]:
+    """How far a server's clock is from this machine's, at least; `ask` is one round trip.
+
+    The shortest of some round trips bounds it best.
+    """
+    ahead_s = min((_ahead_s(ask, clock) for _ in range(ASKED)), key=abs)
+    ok = abs(ahead_s) <= SKEW_MAX_S
+    ahead, behind = (
+        N_("The clock of the {role} {address} is {seconds} s ahead of this machine's."),
+        N_("The clock of the {role} {address} is {seconds} s behind this machine's."),
+    )
+    agrees = N_("The clock of the {role} {address} agrees with this machine's within 2 s.")
+    yield Finding(
+        name=Told(N_("clock")),
+        ok=ok,
+        told=Told(
+            agrees if ok else ahead if ahead_s > 0 else behind,
+            hint=""
+            if ok
+            else N_("Let both follow a time server (NTP); ages are told wrong till then."),
+            role=name,
+            address=address,
+            seconds=round(abs(ahead_s), 1),
+        ),
+    )
+
+
+def _ahead_s(ask: Callable[[], datetime], clock: Clock) -> float:
+    """How far the server is ahead of us for certain: it answered between two looks at our clock."""
+    before = clock.now()
+    theirs = ask()
+    after = clock.now()
+    if theirs < before:
+        return (theirs - before).total_seconds()
+    return max(0.0, (theirs - after).total_seconds())
+
+
+def look_at_tables(
+    settings: Settings,
+    *,
+    source: Database,
+    target: Database,
+    reading: Connection,
+    writing: Connection,
+) -> Iterator[Finding]:
+    """Every table of the settings, on both sides."""
+    there, here = look(
+        settings.tables, source=source, target=target, reading=reading, writing=writing
+    )
+    for table in settings.tables:
+        try:
+            yield _fits(pair_tables(table, source=there, target=here, zone=settings.zone))
+        except BatchSyncError as error:
+            yield failed(Told(TABLE, table=table.target), error)
+
+
+def _fits(pair: TablePair) -> Finding:
+    stands = N_("It stands in the target; date column {column} ({type}), key {key}.")
+    to_make = N_("It will be made in the target; date column {column} ({type}), key {key}.")
+    told = Told(
+        stands if pair.exists else to_make,
+        hint="" if pair.key else KEYLESS,
+        column=pair.date_column.name,
+        type=pair.date_column.type,
+        key=", ".join(pair.key) or Told(N_("none")),
+    )
+    return Finding(name=Told(TABLE, table=pair.name), ok=True, told=told)

@@ -1,0 +1,247 @@
+"""The doctor: what is well is called so, and each thing that is not is found by the real thing."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import make_url
+
+from sync.clock import SystemClock
+from sync.doctor import Finding, exclusion
+from sync.errors import SchemaError
+from sync.model import RunStatus
+from sync.operations import Operations
+from tests.conftest import unavailable
+from tests.installation import Both, Installation, PostgresSide, SqliteSide, asked, table
+from tests.servers import PgBouncer, PostgresServer, ServerUnavailableError
+
+ORDERS = table("orders", "day")
+A_TABLE = "CREATE TABLE orders (id INTEGER PRIMARY KEY, day DATE)"
+# With a space, an upper case letter and a quotation mark in it.
+FRESH = {"source": 'Fresh "reader', "target": 'Fresh "loader'}
+
+
+def wrong(installation: Installation) -> dict[str, str]:
+    """What is not well, by name."""
+    return {str(f.name): str(f.told) for f in installation.operations().check() if not f.ok}
+
+
+@pytest.fixture
+def sqlite_place(sqlite: Both, tmp_path: Path) -> Installation:
+    sqlite.source.execute(A_TABLE)
+    sqlite.target.execute(A_TABLE)
+    return sqlite.installation(tmp_path, ORDERS)
+
+
+@pytest.fixture
+def place(postgresql: Both, tmp_path: Path) -> Installation:
+    postgresql.source.execute(A_TABLE)
+    return postgresql.installation(tmp_path, ORDERS)
+
+
+class TestWhatIsWell:
+    def test_all_is_well_and_both_locks_are_proven(self, place: Installation) -> None:
+        findings = {str(f.name): f for f in place.operations().check()}
+        assert [name for name, f in findings.items() if not f.ok] == []
+        assert "a second one was refused the lock" in str(findings["lock file"].told)
+        assert "a second one was refused the lock" in str(findings["session lock"].told)
+        assert "pooler" not in findings
+
+    def test_a_look_leaves_nothing_behind_and_refuses_no_start(
+        self, place: Installation, postgresql: Both
+    ) -> None:
+        operations = place.operations()
+        operations.check()
+        state_dir = place.folder / ".batch_sync"
+        assert list(state_dir.glob("*.check-*")) == []
+        held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
+        assert postgresql.target.execute(held) == [(0,)]
+
+
+class TestRights:
+    @pytest.fixture
+    def fresh(self, postgres: PostgresServer) -> Iterator[Both]:
+        """Two databases of the superuser, and a role for each that may nothing but connect."""
+        sides = {}
+        for name, role in FRESH.items():
+            database, quoted = postgres.create_database(), role.replace('"', '""')
+            postgres.execute(f"CREATE ROLE \"{quoted}\" LOGIN PASSWORD 'x'")
+            postgres.execute(f"REVOKE TEMPORARY ON DATABASE {database} FROM PUBLIC")
+            url = make_url(postgres.url(database)).set(username=role, password="x")
+            sides[name] = PostgresSide(
+                postgres.connect(database, user="postgres"),
+                url.render_as_string(hide_password=False),
+            )
+            sides[name].execute("REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC")
+            sides[name].execute("CREATE SCHEMA sales")
+        yield Both(kind="postgresql", source=sides["source"], target=sides["target"])
+        for name, role in FRESH.items():
+            database = str(make_url(sides[name].url).database)
+            sides[name].close()
+            postgres.drop_database(database)
+            postgres.execute('DROP ROLE "{}"'.format(role.replace('"', '""')))
+
+    def test_what_is_printed_is_enough_for_roles_that_may_nothing(
+        self, fresh: Both, tmp_path: Path
+    ) -> None:
+        fresh.source.execute("CREATE TABLE sales.orders (id INTEGER PRIMARY KEY, day DATE)")
+        fresh.source.insert("sales.orders", [(1, "2025-10-01"), (2, "2025-10-02")])
+        place = fresh.installation(tmp_path, table("sales.orders", "day"), schema="sales")
+        script = [f for f in place.operations().check() if f.statements]
+        assert [f.ok for f in script] == [False, False]
+        lacking = [str(f.told) for f in script]
+        assert 'USAGE ON SCHEMA "sales"; SELECT ON "sales"."orders"' in lacking[0]
+        assert 'TABLE "sales"."batch_sync_lease"' in lacking[1]
+        assert all("EXECUTE ON FUNCTION pg_control_system()" in one for one in lacking)
+
+        printed = place.cli("check", "--grants").stdout
+        for side, statements in zip(
+            (fresh.source, fresh.target), printed.strip().split("\n\n"), strict=True
+        ):
+            side.execute(statements)
+
+        assert wrong(place) == {}
+        run = place.run("2025-10-01", "2025-10-02")
+        assert (run.status, run.progress.rows_done) == (RunStatus.SUCCEEDED, 2)
+        # A key that moves goes by way of a temporary table.
+        fresh.source.execute("UPDATE sales.orders SET day = '2025-10-02' WHERE id = 1")
+        assert place.run("2025-10-02").status is RunStatus.SUCCEEDED
+        assert len(set(map(str, fresh.rows("SELECT id, day FROM sales.orders")))) == 1
+        assert place.operations().audit().faults == ()
+
+    def test_only_what_lacks_is_told_as_lacking(
+        self, place: Installation, postgresql: Both
+    ) -> None:
+        place.run("2025-10-01")
+        postgresql.target.execute("REVOKE DELETE, SELECT ON orders FROM loader")
+        assert re.fullmatch(
+            r'"loader" lacks in the target .+: SELECT, DELETE ON "public"."orders"\. .+ runs:',
+            wrong(place)["rights"],
+        )
+
+
+class TestPoolers:
+    @pytest.mark.parametrize(
+        ("mode", "ignoring", "told", "names"),
+        [
+            ("session", True, "keeps one backend a session", {"pooler"}),
+            ("transaction", True, "changes backends between", {"pooler", "session lock"}),
+            ("transaction", False, "refuses the settings", {"pooler"}),
+        ],
+    )
+    def test_a_pooler_before_the_target_is_found(
+        self,
+        mode: str,
+        ignoring: bool,  # noqa: FBT001 - a parameter of the test
+        told: str,
+        names: set[str],
+        postgres: PostgresServer,
+        postgresql: Both,
+        tmp_path: Path,
+    ) -> None:
+        postgresql.source.execute(A_TABLE)
+        try:
+            pooler = PgBouncer(postgres, mode=mode, ignoring=ignoring)
+        except ServerUnavailableError as error:
+            unavailable(f"no PgBouncer: {error}")
+        with pooler:
+            place = Installation(
+                tmp_path / "pooled",
+                source_url=postgresql.source.url,
+                target_url=pooler.url(postgresql.target.url),
+                tables=[ORDERS],
+            )
+            found = wrong(place)
+        assert set(found) == names
+        assert "A pooler stands before the target 127.0.0.1:" in found["pooler"]
+        assert told in found["pooler"]
+        assert "Give [target] url the server's own host and port" in found["pooler"]
+
+
+class Ahead(SystemClock):
+    """A machine whose clock is wrong."""
+
+    def __init__(self, seconds: float) -> None:
+        self._by = timedelta(seconds=seconds)
+
+    def now(self) -> datetime:
+        return super().now() + self._by
+
+
+class TestThisMachine:
+    @pytest.mark.parametrize(("seconds", "told"), [(-60, "s ahead of"), (60, "s behind")])
+    def test_a_clock_that_is_wrong_is_told_by_how_much(
+        self, place: Installation, seconds: float, told: str
+    ) -> None:
+        parts = place.operations()._parts  # noqa: SLF001 - a port is exchanged
+        findings = Operations(replace(parts, clock=Ahead(seconds))).check()
+        clocks = [str(f.told) for f in findings if not f.ok]
+        assert [told in one for one in clocks] == [True, True], clocks  # source and target
+        assert "59." in clocks[0] or "60." in clocks[0]
+
+    def test_folders_and_passwords_that_others_reach_are_told(self, place: Installation) -> None:
+        place.operations()
+        place.settings_file.chmod(0o644)
+        assert "everybody here can read it" in wrong(place)["settings"]
+        place.settings_file.chmod(0o600)
+        state_dir = place.folder / ".batch_sync"
+        state_dir.chmod(0o770)
+        assert "chmod 700" in wrong(place)["state directory"]
+        state_dir.chmod(0o700)
+        place.folder.chmod(0o777)
+        assert f"chmod o-w {place.folder}" in wrong(place)["state directory"]
+        place.folder.chmod(0o1777)
+        assert wrong(place) == {}
+
+    @pytest.mark.parametrize(
+        ("answering", "told"),
+        [
+            ("while read -r _; do echo taken; done", "two held one lock at once"),
+            ("exec sleep 60", "no answer within"),
+            ("exit 1", "no answer within"),
+        ],
+    )
+    def test_a_disk_whose_locks_do_not_hold_is_told(
+        self,
+        sqlite_place: Installation,
+        monkeypatch: pytest.MonkeyPatch,
+        tmp_path: Path,
+        answering: str,
+        told: str,
+    ) -> None:
+        # Processes that see what such a disk would show them.
+        witness = tmp_path / "witness"
+        witness.write_text(f"#!/bin/sh\n{answering}\n")
+        witness.chmod(0o755)
+        monkeypatch.setattr(exclusion.sys, "executable", str(witness))
+        monkeypatch.setattr(exclusion, "DEADLINE_S", 0.1)
+        found = wrong(sqlite_place)["lock file"]
+        assert told in found
+        assert "local disk" in found
+
+
+class TestDatabases:
+    def test_a_database_that_does_not_answer_is_told_once(
+        self, sqlite_place: Installation, sqlite: Both
+    ) -> None:
+        assert isinstance(sqlite.source, SqliteSide)
+        sqlite.source.file.unlink()
+        findings: tuple[Finding, ...] = sqlite_place.operations().check()
+        assert [str(f.name) for f in findings if not f.ok] == ["source"]
+
+    def test_a_type_that_the_target_lacks_is_foreseen(
+        self, postgresql: Both, tmp_path: Path
+    ) -> None:
+        postgresql.source.execute("CREATE TYPE mood AS ENUM ('good', 'bad')")
+        postgresql.source.execute("CREATE TABLE orders (id INT, day DATE, how mood, was mood[])")
+        place = postgresql.installation(tmp_path, ORDERS)
+        told = wrong(place)["table orders"]
+        assert "it lacks the types mood, mood[]" in told
+        assert "exclude: how, was" in told
+        with pytest.raises(SchemaError):
+            place.operations().start(asked("2025-10-01"))
+        postgresql.target.execute("CREATE TYPE mood AS ENUM ('good', 'bad')")
+        assert wrong(place) == {}
