@@ -5,6 +5,7 @@ import shutil
 from typing import Self
 
 import psycopg2
+from sqlalchemy import make_url
 
 from tests.daemon import Daemon
 from tests.installation import until
@@ -20,9 +21,14 @@ from tests.servers import (
 
 
 class PgBouncer:
-    """Any user, every database; each transaction on whichever backend is free."""
+    """Any login, every database. By transaction, each one is on whichever backend is free.
 
-    def __init__(self, postgres: PostgresServer, *, ignores_options: bool) -> None:
+    Unless it ignores `options`, it refuses clients that ask for some.
+    """
+
+    def __init__(
+        self, postgres: PostgresServer, *, mode: str = "transaction", ignores_options: bool = True
+    ) -> None:
         program = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:/usr/local/bin")
         if program is None:
             raise ServerUnavailableError("pgbouncer is not on the PATH")
@@ -32,7 +38,7 @@ class PgBouncer:
         lines = (
             *("[databases]", f"* = {server}", "[pgbouncer]", f"listen_addr = {HOST}"),
             *(f"listen_port = {self.port}", "unix_socket_dir =", "auth_type = any"),
-            *("pool_mode = transaction", "max_client_conn = 200", "default_pool_size = 20"),
+            *(f"pool_mode = {mode}", "max_client_conn = 200", "default_pool_size = 20"),
             *(["ignore_startup_parameters = options"] if ignores_options else []),
         )
         self._daemon = Daemon(program, config="\n".join(lines), as_nobody=True)
@@ -44,9 +50,10 @@ class PgBouncer:
     def __exit__(self, *_: object) -> None:
         self._daemon.end()
 
-    def url(self, database: str) -> str:
-        """The URL of a database behind it."""
-        return f"postgresql://loader@{HOST}:{self.port}/{database}"
+    def url(self, url: str) -> str:
+        """The same login and database by way of the pooler."""
+        through = make_url(url).set(host=HOST, port=self.port)
+        return through.render_as_string(hide_password=False)
 
     def _answers(self) -> bool:
         with (

@@ -13,7 +13,6 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ from typing import Any, Self
 import psutil
 import psycopg2
 from psycopg2 import sql
-from sqlalchemy import URL, make_url
+from sqlalchemy import URL
 
 HOST = "127.0.0.1"
 NOBODY = 65534
@@ -260,73 +259,6 @@ class PostgresServer:
                 path.chmod(0o755 if runs else 0o644)
             return self._root / "site" / package.name / BINARIES
         return package / BINARIES
-
-
-class PgBouncer:
-    """Debian's PgBouncer before a server; a login there is the same login here.
-
-    `mode` is session or transaction. Without `ignoring`, it refuses clients that ask for `options`.
-    """
-
-    def __init__(self, server: PostgresServer, *, mode: str, ignoring: bool) -> None:
-        program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
-        if program is None:
-            raise ServerUnavailableError("pgbouncer is not installed")
-        self._program = program
-        self._server = server
-        self._mode = mode
-        self._ignoring = ignoring
-        self._root = Path(tempfile.mkdtemp(prefix="batch_sync_pgbouncer_", dir="/tmp"))
-        self._process: subprocess.Popen[bytes] | None = None
-        self.port = 0
-
-    def __enter__(self) -> Self:
-        self.port = _free_port()
-        settings = self._write_settings()
-        account: dict[str, Any] = {}
-        if os.geteuid() == 0:  # it refuses to run as root
-            account = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
-            for path in (self._root, *self._root.iterdir()):
-                os.chown(path, NOBODY, NOBODY)
-        self._process = subprocess.Popen(
-            [self._program, "--quiet", settings],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            **account,
-        )
-        for _ in range(500):
-            with contextlib.suppress(OSError), socket.create_connection((HOST, self.port)):
-                return self
-            time.sleep(0.02)
-        self.__exit__()
-        raise ServerUnavailableError("pgbouncer does not listen")
-
-    def __exit__(self, *_: object) -> None:
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait(STOP_TIMEOUT_S)
-        shutil.rmtree(self._root)
-
-    def url(self, url: str) -> str:
-        """The same login and database by way of the pooler."""
-        through = make_url(url).set(host=HOST, port=self.port)
-        return through.render_as_string(hide_password=False)
-
-    def _write_settings(self) -> Path:
-        users, settings = self._root / "users", self._root / "pgbouncer.ini"
-        lines = (
-            '"{}" "{}"\n'.format(*(word.replace('"', '""') for word in login))
-            for login in PASSWORDS.items()
-        )
-        users.write_text("".join(lines), encoding="utf-8")
-        settings.write_text(
-            f"[databases]\n* = host={HOST} port={self._server.port}\n"
-            f"[pgbouncer]\nlisten_addr = {HOST}\nlisten_port = {self.port}\nunix_socket_dir =\n"
-            f"auth_type = scram-sha-256\nauth_file = {users}\npool_mode = {self._mode}\n"
-            + ("ignore_startup_parameters = options\n" if self._ignoring else ""),
-            encoding="utf-8",
-        )
-        return settings
 
 
 def _installed_package() -> Path:

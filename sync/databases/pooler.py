@@ -28,6 +28,11 @@ class Pooling(StrEnum):
     BY_TRANSACTION = "transaction"
 
 
+def pooled(session: Connection) -> bool:
+    """Whether a pooler answers instead of the server."""
+    return _told(session) != _backend(session)
+
+
 def pooling(first: Connection, second: Connection) -> Pooling:
     """How two sessions of one URL, both in autocommit, reach their server."""
     told = {_told(session) for session in (first, second)}

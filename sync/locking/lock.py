@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Self
 from sqlalchemy.exc import DBAPIError
 
 from sync.databases.failures import reason
+from sync.databases.pooler import pooled
 from sync.databases.postgres import PostgresDatabase
 from sync.databases.sqlite import SqliteDatabase
 from sync.errors import N_, LeaseHeld, LockError
 from sync.locking.file import FileLease
 from sync.locking.record import record_of
-from sync.locking.session import POOLER, Session, SessionLock, backend, pooled
+from sync.locking.session import POOLER, Session, SessionLock, backend
 from sync.model import Conflict, DateRange, Holder, RunId
 
 if TYPE_CHECKING:

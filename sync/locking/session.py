@@ -18,6 +18,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from sync.databases.failures import DRIVER_ERRORS, reason
+from sync.databases.pooler import pooled
 from sync.databases.stop import shut_down
 from sync.errors import N_, ConnectError, LeaseLost, LockError
 from sync.locking.port import Lock
@@ -197,13 +198,6 @@ def lock_key(what: str) -> int:
 def try_lock(session: Connection, what: str) -> bool:
     """Take the lock on this session, without waiting."""
     return bool(session.scalar(TAKE, {"key": lock_key(what)}))
-
-
-def pooled(session: Connection) -> bool:
-    """Whether a pooler answers instead of the server: it hands out numbers of its own."""
-    told = session.connection.driver_connection
-    assert told is not None
-    return bool(told.info.backend_pid != session.scalar(text("SELECT pg_backend_pid()")))
 
 
 def backend(session: Connection) -> tuple[int, str]:

@@ -21,7 +21,7 @@ def main() -> None:
     lease = FileLease(Path(sys.argv[1]))
     for _ in sys.stdin:
         try:
-            answer = TAKEN if lease.acquire() else HELD
+            answer = TAKEN if lease.acquire("") else HELD
         except LockError as error:
             answer = str(error)
         sys.stdout.write(f"{answer}\n")

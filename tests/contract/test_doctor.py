@@ -16,7 +16,8 @@ from sync.model import RunStatus
 from sync.operations import Operations
 from tests.conftest import unavailable
 from tests.installation import Both, Installation, PostgresSide, SqliteSide, asked, table
-from tests.servers import PgBouncer, PostgresServer, ServerUnavailableError
+from tests.pgbouncer import PgBouncer
+from tests.servers import PostgresServer, ServerUnavailableError
 
 ORDERS = table("orders", "day")
 A_TABLE = "CREATE TABLE orders (id INTEGER PRIMARY KEY, day DATE)"
@@ -127,8 +128,8 @@ class TestPoolers:
     @pytest.mark.parametrize(
         ("mode", "ignoring", "told", "names"),
         [
-            ("session", True, "keeps one backend a session", {"pooler"}),
-            ("transaction", True, "changes backends between", {"pooler", "session lock"}),
+            ("session", True, "keeps one backend a session", {"pooler", "lock"}),
+            ("transaction", True, "changes backends between", {"pooler", "session lock", "lock"}),
             ("transaction", False, "refuses the settings", {"pooler"}),
         ],
     )
@@ -144,7 +145,7 @@ class TestPoolers:
     ) -> None:
         postgresql.source.execute(A_TABLE)
         try:
-            pooler = PgBouncer(postgres, mode=mode, ignoring=ignoring)
+            pooler = PgBouncer(postgres, mode=mode, ignores_options=ignoring)
         except ServerUnavailableError as error:
             unavailable(f"no PgBouncer: {error}")
         with pooler:

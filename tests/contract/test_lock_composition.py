@@ -106,7 +106,7 @@ def test_behind_a_pooler_the_lock_beside_the_target_decides_and_names_its_holder
     days = postgres_days
     lock = databases.source_url if kind == "postgresql" else request.getfixturevalue("redis").url
     with bouncer(postgres) as pooler:
-        target = pooler.url(databases.target)
+        target = pooler.url(databases.target_url)
         first, second = (
             host(days, tmp_path / name, lock, target=target) for name in ("one", "two")
         )
@@ -126,10 +126,10 @@ def test_a_pooler_without_a_lock_beside_the_target_is_refused_with_what_to_do(
     postgres_days: Days, tmp_path: Path, postgres: PostgresServer, databases: Databases
 ) -> None:
     with bouncer(postgres) as pooler:
-        alone = host(postgres_days, tmp_path / "one", target=pooler.url(databases.target))
+        alone = host(postgres_days, tmp_path / "one", target=pooler.url(databases.target_url))
         with pytest.raises(LockError, match=r"pooler.*the server's own address.*\[lock\] url"):
             alone.operations().start(postgres_days.request)
-        locked = host(postgres_days, tmp_path / "two", pooler.url(databases.source))
+        locked = host(postgres_days, tmp_path / "two", pooler.url(databases.source_url))
         with pytest.raises(LockError, match=r"pooler.*\[lock\] url the server's own address"):
             locked.operations().start(postgres_days.request)
 
@@ -138,7 +138,7 @@ def test_a_pooler_that_refuses_our_settings_is_told_as_one(
     postgres_days: Days, tmp_path: Path, postgres: PostgresServer, databases: Databases
 ) -> None:
     with bouncer(postgres, ignores_options=False) as pooler:
-        alone = host(postgres_days, tmp_path / "one", target=pooler.url(databases.target))
+        alone = host(postgres_days, tmp_path / "one", target=pooler.url(databases.target_url))
         with pytest.raises(ConnectError, match=r"unsupported startup parameter.*\(PgBouncer\)"):
             alone.operations().start(postgres_days.request)
 
