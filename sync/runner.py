@@ -106,6 +106,19 @@ class Runner:
         if mode is CancelMode.NOW:
             self._stop_now(Cancelled())
 
+    def abandon(self, why: BatchSyncError) -> None:
+        """Stop a run whose lease somebody has taken, whatever its threads wait for.
+
+        They lose their connections, and write nothing should they ever wake.
+        """
+        self._stop_now(why)
+        self._ended.set()
+        self._order.way.cut()
+
+    def let_go(self) -> None:
+        """Free the locks in the place of a thread that hangs."""
+        self._order.lease.release()
+
     def _stop_now(self, why: BatchSyncError) -> None:
         with self._guard:
             self._halt = self._halt or why
@@ -138,12 +151,13 @@ class Runner:
         except BatchSyncError as error:
             why = self._halt or error
             return ENDS.get(type(why), RunStatus.FAILED), why.told
-        except DRIVER_ERRORS as error:
-            if self._halt:
-                return ENDS.get(type(self._halt), RunStatus.FAILED), self._halt.told
-            early = N_("A database failed before rows were copied: {reason}")
-            return RunStatus.FAILED, Told(early, reason=reason(error))
         except Exception as error:
+            if self._halt:
+                # Its connections were taken away under it.
+                return ENDS.get(type(self._halt), RunStatus.FAILED), self._halt.told
+            if isinstance(error, DRIVER_ERRORS):
+                early = N_("A database failed before rows were copied: {reason}")
+                return RunStatus.FAILED, Told(early, reason=reason(error))
             log.exception("run.crashed", run=self._order.lease.run_id)
             bug = BatchSyncError(reason=f"{type(error).__name__}: {reason(error)}")
             return RunStatus.FAILED, bug.told
@@ -165,12 +179,14 @@ class Runner:
     def _finish(self, status: RunStatus, error: Told | None) -> None:
         order = self._order
         why = str(error) if error else None
-        self._tracker.note(f"run.{status.value}", error or Told(N_("Done.")))
         # The store's row ends before the lock is free: a running row with a free lock means a dead
         # holder.
         try:
-            order.lease.close(status, why=why, progress=self._tracker.progress())
+            ended = order.lease.close(status, why=why, progress=self._tracker.progress())
             self._closed.set()
+            if ended:
+                status, error = ended.outcome, ended.reason
+            self._tracker.note(f"run.{status.value}", error or Told(N_("Done.")))
             order.store.tick(order.lease.run_id, self._tracker.tick())
             order.store.finish(order.lease.run_id, status, error=error, at=order.clock.now())
         except StoreError as problem:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -21,7 +22,7 @@ from sync.cli.app import (
     print_json,
     request,
 )
-from sync.errors import LeaseHeld
+from sync.errors import N_, LeaseHeld, TakeoverRefused, UsageError
 from sync.foreground import say
 from sync.model import CancelMode, Only, RunId
 from sync.shapes import past_run_json
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import tzinfo
 
+    from sync.model import RunView, TakeoverPlan
     from sync.operations import Operations
 
 
@@ -94,12 +96,16 @@ def _in_foreground(
             say(translations(locale).gettext("There is nothing to resume."))
             return
         ended = foreground.follow(operations, run_id, signals=signals, locale=locale)
-    say(terminal.run_line(ended, locale))
-    if ended.error:
-        say(wording.told(ended.error, locale))
-    if as_json:
-        print_json(past_run_json(ended))
+    _tell_end(ended, locale, as_json=as_json)
     raise typer.Exit(foreground.exit_code(ended, signals))
+
+
+def _tell_end(run: RunView, locale: str, *, as_json: bool) -> None:
+    say(terminal.run_line(run, locale))
+    if run.error:
+        say(wording.told(run.error, locale))
+    if as_json:
+        print_json(past_run_json(run))
 
 
 def _refuse(refusal: LeaseHeld, zone: tzinfo, *, as_json: bool) -> NoReturn:
@@ -129,3 +135,44 @@ def cancel(
         say(gettext("Nothing is running."))
     else:
         say(gettext("Run {run_id} was asked to stop.").format(run_id=asked))
+
+
+@app.command()
+def takeover(
+    context: typer.Context,
+    run: Annotated[str, typer.Argument(help="The run whose holder is ended.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; it stands in the history.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also one that is alive and whose rows move.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """End a holder that hangs, and close its run; starts nothing."""
+    locale = terminal.locale_of()
+    with opened(context) as (settings, operations):
+        plan = operations.plan_takeover(RunId(run))
+        for line in terminal.takeover_lines(plan, locale, settings.zone):
+            say(line)
+        if not plan.run.status.final:
+            _agreed(plan, yes=yes, force=force, locale=locale)
+        try:
+            ended = operations.take_over(plan.run.id, reason=reason, force=force)
+        except LeaseHeld as refusal:
+            _refuse(refusal, settings.zone, as_json=as_json)
+    _tell_end(ended, locale, as_json=as_json)
+
+
+def _agreed(plan: TakeoverPlan, *, yes: bool, force: bool, locale: str) -> None:
+    """Return when it may be done. Raises TakeoverRefused, UsageError."""
+    if plan.needs_force and not force:
+        raise TakeoverRefused(run_id=plan.run.id)
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError(
+            N_("There is no terminal to ask on; nothing was done."),
+            hint=N_("Say yes beforehand: --yes"),
+        )
+    if not typer.confirm(translations(locale).gettext("Take it over?"), err=True):
+        raise UsageError(N_("Nothing was done."))
