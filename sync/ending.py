@@ -125,7 +125,7 @@ class Ending:
             return plan.run
         if plan.needs_force and not force:
             raise TakeoverRefused(run_id=run_id)
-        if plan.verdict is Verdict.DEAD:
+        if plan.verdict is Verdict.DEAD and plan.run.error is None:
             self._parts.snapshots.close_dead(plan.run)
         else:
             taker = current_holder(user)
@@ -137,8 +137,10 @@ class Ending:
     def _end(self, taking: Taking) -> None:
         for step in self._steps(taking.run):
             step(taking)
-        if third := self._parts.taker.successor(taking):
-            raise LeaseHeld(third)
+            if third := self._parts.taker.successor(taking):
+                # Who takes the lease ends what is left of the run before him in the target.
+                self._close(taking)
+                raise LeaseHeld(third)
 
     def _steps(self, run: RunView) -> tuple[Callable[[Taking], object], ...]:
         """In their order: a kill between two leaves a run that the next takeover ends."""

@@ -96,6 +96,7 @@ class Runner:
         self._closed = threading.Event()
         self._cancel: CancelMode | None = None
         self._halt: BatchSyncError | None = None
+        self._let_go = False
         self._errors: list[Told] = []
 
     def cancel(self, mode: CancelMode) -> None:
@@ -116,7 +117,8 @@ class Runner:
         self._order.way.cut()
 
     def let_go(self) -> None:
-        """Free the locks in the place of a thread that hangs."""
+        """Free the locks in the place of a thread that hangs, and write no end in its place."""
+        self._let_go = True
         self._order.lease.release()
 
     def _stop_now(self, why: BatchSyncError) -> None:
@@ -178,6 +180,8 @@ class Runner:
 
     def _finish(self, status: RunStatus, error: Told | None) -> None:
         order = self._order
+        if self._let_go:
+            return
         why = str(error) if error else None
         # The store's row ends before the lock is free: a running row with a free lock means a dead
         # holder.

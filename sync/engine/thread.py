@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sync.runner import Runner
 
 REMEMBERED = 20
-END_S = 3.0  # a thread that does not hang ends by itself
+END_S = 1.0  # a thread that does not hang ends by itself
 
 
 class ThreadEngine:

@@ -117,6 +117,8 @@ class Taker:
             except DBAPIError as error:
                 if failure(error) is not Failure.TRANSIENT:
                     raise
+                if self.successor(taking):
+                    return  # what there is to raise is his
                 if not self.ends_sessions:
                     raise self._being_written(taking) from None
                 # A writer stands between its fence and its commit, perhaps for ever.
