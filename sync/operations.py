@@ -31,9 +31,10 @@ from sync.model import (
     RunView,
     Verdict,
 )
+from sync.order import Order
 from sync.pairing import chosen_tables, look, pair_tables
 from sync.planning import Counting, plan_range
-from sync.runner import Order, Runner
+from sync.runner import Runner
 from sync.store import NewRun
 
 if TYPE_CHECKING:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import threading
 from collections import deque
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -38,21 +37,13 @@ from sync.planning import cut_groups, plan_range
 from sync.tracking import Tracker, together
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from datetime import date
-    from zoneinfo import ZoneInfo
+    from collections.abc import Iterator
 
     from sqlalchemy import Connection
 
-    from sync.clock import Clock
-    from sync.copying.group import Mover, Way
-    from sync.databases.port import Database
-    from sync.locking.lease import Lease
-    from sync.model import RunRequest
-    from sync.pairing import TablePair
-    from sync.planning import Counting, Group
-    from sync.settings import RunSettings
-    from sync.store import Store
+    from sync.copying.group import Mover
+    from sync.order import Order
+    from sync.planning import Group
 
 log = structlog.get_logger()
 SAMPLE_EVERY_S = 1.0
@@ -62,23 +53,6 @@ ASKED = {
     CancelMode.AFTER_GROUP: N_("Asked to stop after what is being copied."),
     CancelMode.NOW: N_("Asked to stop at once."),
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """What one run is to do, and with what. `among` narrows the plan to these partitions."""
-
-    request: RunRequest
-    pairs: Sequence[TablePair]
-    counting: Counting
-    among: frozenset[tuple[str, date]] | None
-    lease: Lease
-    way: Way
-    target: Database
-    store: Store
-    run: RunSettings
-    zone: ZoneInfo
-    clock: Clock
 
 
 class Runner:
