@@ -2,7 +2,7 @@
 
     BatchSyncError
     ├── UsageError            what was asked makes no sense              exit 2
-    │   ├── DateError, RangeError, UnknownRun
+    │   ├── DateError, RangeError, UnknownRun, TakeoverRefused
     ├── SettingsError         a setting is wrong                         exit 5
     ├── UnknownTable          no such table in the settings              exit 5
     ├── ConnectError          a database cannot be reached               exit 5
@@ -83,6 +83,14 @@ class UnknownRun(UsageError):
     code = "unknown_run"
     template = N_("There is no run “{run_id}”.")
     hint = N_("`python -m sync history` lists the runs.")
+
+
+class TakeoverRefused(UsageError):
+    """Facts: `run_id`."""
+
+    code = "takeover_refused"
+    template = N_("Run {run_id} is alive, and its rows move; it was not taken over.")
+    hint = N_("Ask it to stop by cancel. To end it all the same, take it over by force (--force).")
 
 
 class SettingsError(BatchSyncError):

@@ -106,10 +106,14 @@ def follow(operations: Operations, run_id: RunId, *, signals: Signals, locale: s
 
 
 def exit_code(run: RunView, signals: Signals) -> int:
-    """0 done, 1 failed or held back, 6 cancelled by somebody else, 128 + n by signal n."""
+    """0 done, 1 failed or held back, 128 + n by signal n.
+
+    6 cancelled by somebody else, taken over, or lease lost.
+    """
     if run.status is RunStatus.SUCCEEDED:
         return 0
-    if signals.received:
+    # Who takes a run over sends a signal, too.
+    if signals.received and run.status is not RunStatus.INTERRUPTED:
         return 128 + signals.received
     return 1 if run.status is RunStatus.FAILED else 6
 

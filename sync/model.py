@@ -369,6 +369,20 @@ class RunView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TakeoverPlan:
+    """What a takeover of a run would do: the verdict on its holder, why, and what breaks.
+
+    A holder whose verdict is `running` is taken over by force only.
+    """
+
+    run: RunView
+    verdict: Verdict
+    evidence: tuple[Told, ...]
+    breaks: tuple[Told, ...]
+    needs_force: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
     """Rows per second over the interval that ends at `at` (aware UTC)."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from sync.databases.failures import DRIVER_ERRORS
 from sync.dates import checked
 from sync.doctor import Doctor
+from sync.ending import Ending
 from sync.errors import BatchSyncError, ConnectError, LeaseHeld, StoreError, UnknownRun
 from sync.history import History
 from sync.locking.holder import current_holder, current_user, on_this_host
@@ -30,49 +31,26 @@ from sync.model import (
     RunView,
     Verdict,
 )
+from sync.order import Order
 from sync.pairing import chosen_tables, look, pair_tables
 from sync.planning import Counting, plan_range
-from sync.runner import Order, Runner
+from sync.runner import Runner
 from sync.store import NewRun
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from sqlalchemy import Connection
 
-    from sync.clock import Clock
     from sync.copying.group import Way
     from sync.databases.audit import Audit
-    from sync.databases.postgres import PostgresDatabase
-    from sync.databases.sqlite import SqliteDatabase
     from sync.doctor import Finding
-    from sync.engine.thread import ThreadEngine
     from sync.locking.lease import Closed, Lease
-    from sync.locking.lock import Held, TargetLock
-    from sync.locking.looking import Looker
-    from sync.model import Holder
+    from sync.locking.lock import Held
+    from sync.model import Holder, TakeoverPlan
     from sync.pairing import TablePair
-    from sync.settings import Settings
-    from sync.snapshot import Snapshot, SnapshotReader
-    from sync.store import Store
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
-    """What `sync.wiring` puts together."""
-
-    settings: Settings
-    source: PostgresDatabase | SqliteDatabase
-    target: PostgresDatabase | SqliteDatabase
-    target_name: str
-    demo: bool
-    lock: TargetLock
-    looker: Looker
-    store: Store
-    engine: ThreadEngine
-    snapshots: SnapshotReader
-    way: Callable[[RunId], Way]
-    clock: Clock
+    from sync.parts import Parts
+    from sync.snapshot import Snapshot
 
 
 class Operations:
@@ -84,6 +62,7 @@ class Operations:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._history = History(parts.store, parts.looker, parts.target_name)
+        self._ending = Ending(parts)
         self._starting = threading.Lock()
 
     def start(
@@ -251,23 +230,15 @@ class Operations:
         )
 
     def _enriched(self, conflict: Conflict, user: str | None) -> Conflict:
-        """A conflict with the progress and the verdict that the store knows."""
-        parts = self._parts
+        """A conflict with the progress and the verdict that store and target know."""
         if conflict.run_id is None or conflict.holder is None:
             return conflict
         mine = conflict.holder.user == (user or current_user())
         try:
-            run = parts.store.run(conflict.run_id)
-            now = parts.clock.now()
-            look = parts.looker.look(
-                run.holder,
-                run.id,
-                beat_age_s=(now - run.beat_at).total_seconds(),
-                progress_age_s=(now - run.progress_at).total_seconds(),
-            )
+            run, look = self._ending.look(conflict.run_id)
             told = Verdict.UNKNOWN if look.verdict is Verdict.DEAD else look.verdict
             return replace(conflict, progress=run.progress, verdict=told, yours=mine)
-        except BatchSyncError:
+        except (BatchSyncError, *DRIVER_ERRORS):
             return replace(conflict, yours=mine)
 
     def resume(
@@ -306,16 +277,25 @@ class Operations:
 
         None when nothing runs. Raises UnknownRun when `run_id` is not running.
         """
-        parts = self._parts
-        present = parts.store.running(parts.target_name)
-        if present is None or (run_id and run_id != present.id):
-            if run_id:
-                raise UnknownRun(run_id=run_id)
-            return None
-        if not parts.store.request_cancel(present.id, mode):
-            return None
-        parts.engine.cancel(present.id, mode)
-        return present.id
+        return self._ending.cancel(run_id, mode)
+
+    def plan_takeover(self, run_id: RunId) -> TakeoverPlan:
+        """What a takeover of a run would break, and what speaks for it; changes nothing.
+
+        Raises UnknownRun, ConnectError, LockError.
+        """
+        return self._ending.plan(run_id)
+
+    def take_over(
+        self, run_id: RunId, *, reason: str, user: str | None = None, force: bool = False
+    ) -> RunView:
+        """End a holder that is not dead, and close its run; how that ended.
+
+        May be killed at any instant and done again, by anyone. Raises UnknownRun, UsageError (no
+        reason), TakeoverRefused (it runs well, and no `force`), LeaseHeld (a third one has the
+        lease by now), ConnectError, RightsError, LockError, StoreError.
+        """
+        return self._ending.take_over(run_id, reason=reason, user=user, force=force)
 
     def wait(self, run_id: RunId, timeout_s: float | None = None) -> RunView:
         """Wait for a run of this process to release its lease; its view then. Raises UnknownRun."""

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from sync.databases.ledger import Checkpoint, Ledger
+    from sync.databases.ledger import Ledger
+    from sync.databases.ledger_rows import Checkpoint
     from sync.databases.port import Database
     from sync.model import RunRequest
     from sync.pairing import TablePair

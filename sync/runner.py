@@ -14,7 +14,6 @@ from __future__ import annotations
 import threading
 from collections import deque
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -38,21 +37,13 @@ from sync.planning import cut_groups, plan_range
 from sync.tracking import Tracker, together
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from datetime import date
-    from zoneinfo import ZoneInfo
+    from collections.abc import Iterator
 
     from sqlalchemy import Connection
 
-    from sync.clock import Clock
-    from sync.copying.group import Mover, Way
-    from sync.databases.port import Database
-    from sync.locking.lease import Lease
-    from sync.model import RunRequest
-    from sync.pairing import TablePair
-    from sync.planning import Counting, Group
-    from sync.settings import RunSettings
-    from sync.store import Store
+    from sync.copying.group import Mover
+    from sync.order import Order
+    from sync.planning import Group
 
 log = structlog.get_logger()
 SAMPLE_EVERY_S = 1.0
@@ -62,23 +53,6 @@ ASKED = {
     CancelMode.AFTER_GROUP: N_("Asked to stop after what is being copied."),
     CancelMode.NOW: N_("Asked to stop at once."),
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """What one run is to do, and with what. `among` narrows the plan to these partitions."""
-
-    request: RunRequest
-    pairs: Sequence[TablePair]
-    counting: Counting
-    among: frozenset[tuple[str, date]] | None
-    lease: Lease
-    way: Way
-    target: Database
-    store: Store
-    run: RunSettings
-    zone: ZoneInfo
-    clock: Clock
 
 
 class Runner:
@@ -96,6 +70,7 @@ class Runner:
         self._closed = threading.Event()
         self._cancel: CancelMode | None = None
         self._halt: BatchSyncError | None = None
+        self._let_go = False
         self._errors: list[Told] = []
 
     def cancel(self, mode: CancelMode) -> None:
@@ -105,6 +80,20 @@ class Runner:
             self._tracker.note("run.cancel_requested", Told(ASKED[mode]))
         if mode is CancelMode.NOW:
             self._stop_now(Cancelled())
+
+    def abandon(self, why: BatchSyncError) -> None:
+        """Stop a run whose lease somebody has taken, whatever its threads wait for.
+
+        They lose their connections, and write nothing should they ever wake.
+        """
+        self._stop_now(why)
+        self._ended.set()
+        self._order.way.cut()
+
+    def let_go(self) -> None:
+        """Free the locks in the place of a thread that hangs, and write no end in its place."""
+        self._let_go = True
+        self._order.lease.release()
 
     def _stop_now(self, why: BatchSyncError) -> None:
         with self._guard:
@@ -138,12 +127,13 @@ class Runner:
         except BatchSyncError as error:
             why = self._halt or error
             return ENDS.get(type(why), RunStatus.FAILED), why.told
-        except DRIVER_ERRORS as error:
-            if self._halt:
-                return ENDS.get(type(self._halt), RunStatus.FAILED), self._halt.told
-            early = N_("A database failed before rows were copied: {reason}")
-            return RunStatus.FAILED, Told(early, reason=reason(error))
         except Exception as error:
+            if self._halt:
+                # Its connections were taken away under it.
+                return ENDS.get(type(self._halt), RunStatus.FAILED), self._halt.told
+            if isinstance(error, DRIVER_ERRORS):
+                early = N_("A database failed before rows were copied: {reason}")
+                return RunStatus.FAILED, Told(early, reason=reason(error))
             log.exception("run.crashed", run=self._order.lease.run_id)
             bug = BatchSyncError(reason=f"{type(error).__name__}: {reason(error)}")
             return RunStatus.FAILED, bug.told
@@ -164,13 +154,17 @@ class Runner:
 
     def _finish(self, status: RunStatus, error: Told | None) -> None:
         order = self._order
+        if self._let_go:
+            return
         why = str(error) if error else None
-        self._tracker.note(f"run.{status.value}", error or Told(N_("Done.")))
         # The store's row ends before the lock is free: a running row with a free lock means a dead
         # holder.
         try:
-            order.lease.close(status, why=why, progress=self._tracker.progress())
+            ended = order.lease.close(status, why=why, progress=self._tracker.progress())
             self._closed.set()
+            if ended:
+                status, error = ended.outcome, ended.reason
+            self._tracker.note(f"run.{status.value}", error or Told(N_("Done.")))
             order.store.tick(order.lease.run_id, self._tracker.tick())
             order.store.finish(order.lease.run_id, status, error=error, at=order.clock.now())
         except StoreError as problem:

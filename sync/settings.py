@@ -143,6 +143,7 @@ class RunSettings(_Section):
     connect_timeout_s: int = Field(default=10, ge=2, le=300)
     lock_timeout_s: Seconds = 30
     start_wait_s: Seconds = 1
+    takeover_grace_s: Seconds = 5
 
     @model_validator(mode="after")
     def _beats_in_time(self) -> Self:

@@ -170,15 +170,9 @@ class SnapshotReader:
         if run is None:
             conflict = self._elsewhere.get()
             foreign = self._view_of(conflict) if conflict else None
-            return foreign, (Verdict.RUNNING if foreign else None), ()
-        now = self._clock.now()
+            return foreign, (conflict.verdict if conflict and foreign else None), ()
         try:
-            look = self._looker.look(
-                run.holder,
-                run.id,
-                beat_age_s=(now - run.beat_at).total_seconds(),
-                progress_age_s=(now - run.progress_at).total_seconds(),
-            )
+            look = self._looker.look_at(run, self._clock.now())
         except BatchSyncError as error:
             return run, Verdict.UNKNOWN, (error.told,)
         if look.verdict is not Verdict.DEAD:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from sync.databases.audit import Audit, AuditedRun, Fault
     from sync.doctor import Finding
-    from sync.model import Plan, RunView
+    from sync.model import Plan, RunView, TakeoverPlan
     from sync.snapshot import Snapshot
 
 
@@ -63,6 +63,22 @@ def status_lines(snapshot: Snapshot, locale: str, zone: tzinfo) -> list[str]:
         wording.progress_line(run.progress, locale),
         wording.verdict(snapshot.verdict, locale),
         *(wording.told(what, locale) for what in snapshot.evidence),
+    ]
+
+
+def takeover_lines(plan: TakeoverPlan, locale: str, zone: tzinfo) -> list[str]:
+    """Whom a takeover ends, what speaks for it, and what it breaks."""
+    run = plan.run
+    if run.status.final:
+        return [wording.told(what, locale) for what in plan.breaks]
+    conflict = Conflict(holder=run.holder, run_id=run.id)
+    return [
+        wording.holder_line(conflict, zone),
+        wording.progress_line(run.progress, locale),
+        wording.verdict(plan.verdict, locale),
+        *(f"  {wording.told(what, locale)}" for what in plan.evidence),
+        translations(locale).gettext("What a takeover does:"),
+        *(f"  {wording.told(what, locale)}" for what in plan.breaks),
     ]
 
 

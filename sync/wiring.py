@@ -23,7 +23,9 @@ from sync.errors import N_, SettingsError
 from sync.locking.lock import TargetLock
 from sync.locking.looking import Looker
 from sync.locking.session import open_lock
-from sync.operations import Operations, Parts
+from sync.locking.takeover import Taker
+from sync.operations import Operations
+from sync.parts import Parts
 from sync.settings import (
     Settings,
     SourceSettings,
@@ -74,6 +76,7 @@ def open_operations(settings: Settings) -> Operations:
         at_url=lock_at_url(settings, clock),
     )
     looker = Looker(target, lock, settings.run)
+    taker = Taker(target, lock, settings.run)
     store = Store(_store_url(settings))
     store.open()
     target_name = f"{target.address}/{target.schema or ''}".rstrip("/")
@@ -93,6 +96,7 @@ def open_operations(settings: Settings) -> Operations:
             demo=demo_in_use,
             lock=lock,
             looker=looker,
+            taker=taker,
             store=store,
             engine=ThreadEngine(),
             snapshots=SnapshotReader(store, looker, clock, place, _data_range(settings, source)),

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 LOCALES = ("en", "zh_CN")
 LOCALE_DIR = Path(__file__).parent / "locale"
 STATUS_HREF = "/api/v1/sync-status"
+TAKEOVER = 'python -m sync takeover {run_id} --reason "…"'
+TAKEN_OVER = {Verdict.PAUSED, Verdict.UNKNOWN, Verdict.STALLED}
 START_HREF = "/api/v1/sync-status/sync/batch"
 
 # A language we have in one spelling serves all who ask for it in another.
@@ -230,6 +232,11 @@ def conflict_lines(conflict: Conflict, locale: str, now: datetime, zone: tzinfo)
     lines.append(verdict(conflict.verdict, locale))
     facts = {"host": conflict.holder.host, "pid": conflict.holder.pid, "run_id": conflict.run_id}
     lines.append(texts.gettext(_ADVICE[conflict.verdict]).format(**facts))
+    if conflict.verdict in TAKEN_OVER:
+        command = TAKEOVER.format(**facts)
+        lines.append(
+            texts.gettext("Or take it over, which ends it: {command}").format(command=command)
+        )
     if conflict.verdict is Verdict.RUNNING:
         lines.append(texts.gettext("Wait for it: add --wait to your command."))
         lines.append(
@@ -260,7 +267,7 @@ def progress_line(progress: Progress, locale: str) -> str:
 
 
 def actions(conflict: Conflict, locale: str) -> list[dict[str, str]]:
-    """What the one who was refused can do over HTTP, and what comes of it."""
+    """What the one who was refused can do over HTTP or as a command, and what comes of it."""
     gettext = translations(locale).gettext
     if conflict.verdict in {Verdict.DEAD, Verdict.LOST}:
         consequence = gettext("Closes that run as interrupted and starts yours.")
@@ -268,7 +275,7 @@ def actions(conflict: Conflict, locale: str) -> list[dict[str, str]]:
         consequence = gettext(
             "Starts yours once that run has ended; until then it is refused again."
         )
-    return [
+    found = [
         {
             "action": "watch",
             "consequence": gettext("Shows how far that run is; changes nothing."),
@@ -277,6 +284,16 @@ def actions(conflict: Conflict, locale: str) -> list[dict[str, str]]:
         },
         {"action": "retry", "consequence": consequence, "method": "POST", "href": START_HREF},
     ]
+    if conflict.run_id and conflict.verdict in TAKEN_OVER:
+        found.append(
+            {
+                "action": "takeover",
+                "consequence": gettext("Ends that run's holder and closes it; starts nothing."),
+                "method": "CLI",
+                "href": TAKEOVER.format(run_id=conflict.run_id),
+            }
+        )
+    return found
 
 
 def conflict_json(conflict: Conflict, locale: str) -> dict[str, Any]:

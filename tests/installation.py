@@ -245,6 +245,10 @@ class Interposed:
         self._between()
         return self._way.mover()
 
+    def cut(self) -> None:
+        """The way's own."""
+        self._way.cut()
+
     def close(self) -> None:
         """The way's own."""
         self._way.close()

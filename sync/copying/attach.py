@@ -66,6 +66,11 @@ class AttachWay:
         """The one mover."""
         return self._mover
 
+    def cut(self) -> None:
+        """Take both connections away: that ends an open transaction, which has the write lock."""
+        self._mover.interrupt()
+        self._mover.close()
+
     def close(self) -> None:
         """Let go of every connection."""
         self._mover.close()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from sync.databases.failures import DRIVER_ERRORS, Failure, failure
-from sync.databases.ledger import Checkpoint
+from sync.databases.ledger_rows import Checkpoint
 from sync.errors import N_, CopyError
 from sync.model import DateRange, Told
 from sync.planning import shrinks
@@ -100,6 +100,13 @@ class Way(Protocol):
 
     def mover(self) -> Mover:
         """One mover; at most `parallel_max` are asked for."""
+        ...
+
+    def cut(self) -> None:
+        """Take every connection away from the threads that have them, which may hang.
+
+        What was not committed is rolled back; from another thread.
+        """
         ...
 
     def close(self) -> None:

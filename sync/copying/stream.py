@@ -26,7 +26,7 @@ from sync.copying.group import expect_rows
 from sync.copying.pipe import Pipe
 from sync.databases.failures import DRIVER_ERRORS, Failure, failure
 from sync.databases.shape import quoted
-from sync.databases.stop import end_statements_of
+from sync.databases.stop import end_statements_of, shut_down
 from sync.errors import Cancelled, CommitUnknown, SourceLost
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ class StreamWay:
         self._exported: str | None = None
         self._reader: Connection | None = None
         self._writer: Connection | None = None
+        self._movers: list[StreamMover] = []
 
     def open(self) -> tuple[Connection, Connection]:
         """Both at once: each waits for another server."""
@@ -106,7 +107,15 @@ class StreamWay:
             writer=self._writer,
         )
         self._reader = self._writer = None
+        self._movers.append(mover)
         return mover
+
+    def cut(self) -> None:
+        """Shut the socket of every connection down: who waits on one gets an error at once."""
+        for mover in self._movers:
+            mover.cut()
+        for connection in (self._reader, self._writer):
+            _cut(connection)
 
     def close(self) -> None:
         """Let go of what no mover has."""
@@ -326,6 +335,13 @@ class StreamMover:
         connections = [c for c in (self._writer, self._reader) if c is not None]
         end_statements_of(connections, self._idle)
 
+    def cut(self) -> None:
+        """Shut both sockets down, from another thread."""
+        self._stopped = True
+        self._drop_ahead()
+        for connection in (self._writer, self._reader):
+            _cut(connection)
+
     def close(self) -> None:
         """Let go of both connections."""
         self._drop_ahead()
@@ -341,6 +357,11 @@ def _let_go(connection: Connection | None) -> None:
         with suppress(*DRIVER_ERRORS):
             connection.invalidate()
             connection.close()
+
+
+def _cut(connection: Connection | None) -> None:
+    if connection is not None and not connection.closed and not connection.invalidated:
+        shut_down(_driver(connection))
 
 
 def _driver(connection: Connection) -> Any:

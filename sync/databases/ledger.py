@@ -8,8 +8,6 @@ plain SELECT would let both commit.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
@@ -22,6 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
     bindparam,
+    case,
     cast,
     column,
     delete,
@@ -37,72 +36,18 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import CreateTable
 
 from sync.databases.instants import database_now
+from sync.databases.ledger_rows import Checkpoint, LedgerRun, ledger_run
 from sync.databases.ledger_schema import LedgerTables
 from sync.databases.shape import quoted
 from sync.errors import N_, LeaseLost, LocksDiffer, SchemaError
-from sync.model import DateRange, Holder, Only, Progress, RunId, RunStatus, RunView, Token, Told
+from sync.model import DateRange, Holder, Progress, RunId, RunStatus, Token, Told
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import date
 
 NAME = "batch_sync"
 PROTOCOL = 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checkpoint:
-    """A durable fact in the target: this partition is whole."""
-
-    table: str
-    day: date
-    rows: int
-    definition: str
-    day_closed: bool
-    run_id: RunId
-    token: Token
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LedgerRun:
-    """A run as its target remembers it.
-
-    `backend` is the lock session's PID and start, where there is one.
-    """
-
-    token: Token
-    run_id: RunId
-    holder: Holder
-    days: DateRange
-    tables: tuple[str, ...]
-    acquired_at: datetime
-    beat_age_s: float
-    progress: Progress
-    outcome: RunStatus | None
-    reason: Told | None
-    backend: tuple[int, str] | None
-    beat_at: datetime
-    released_at: datetime | None
-
-    def view(self) -> RunView:
-        """As every view sees it; what only a store knows is left out."""
-        return RunView(
-            id=self.run_id,
-            status=self.outcome
-            or (RunStatus.INTERRUPTED if self.released_at else RunStatus.RUNNING),
-            days=self.days,
-            tables=self.tables,
-            only=Only.ALL,
-            allow_shrink=False,
-            token=self.token,
-            since_token=None,
-            holder=self.holder,
-            progress=self.progress,
-            started_at=self.acquired_at,
-            beat_at=self.beat_at,
-            progress_at=self.beat_at,
-            finished_at=self.released_at,
-            error=self.reason,
-        )
 
 
 class Ledger:
@@ -159,14 +104,13 @@ class Ledger:
             "acquired_at": database_now(),
             "released_at": None,
         }
-        greatest = func.greatest if connection.dialect.name == "postgresql" else func.max
         taken = _upsert(connection, lease).values(name=NAME, token=highest + 1, **values)
         # A restored backup may hold an old lease beside newer runs, or the other way round: stand
         # above both; by no subquery, for SQLAlchemy would leave its schema out. Other locks do not
         # shut out whoever has not released the lease.
         raised = taken.on_conflict_do_update(
             index_elements=[lease.c.name],
-            set_=values | {"token": greatest(lease.c.token + 1, taken.excluded.token)},
+            set_=values | {"token": _greatest(connection, lease.c.token + 1, taken.excluded.token)},
             where=or_(lease.c.released_at.is_not(None), lease.c.lock_fingerprint == fingerprint),
         )
         found = connection.scalar(raised.returning(lease.c.token))
@@ -199,6 +143,40 @@ class Ledger:
         )
         found = connection.scalar(theirs) if self.exists(connection) else None
         return found is not None and found != fingerprint
+
+    def take_away(
+        self, connection: Connection, *, token: Token, run_id: RunId, ended_by: str, reason: str
+    ) -> None:
+        """Raise the token above a run's and give it to nobody: that run commits nothing any more.
+
+        A compare-and-set; a lease that is no longer the run's stays as it is. Who did it and why
+        is written with it, and stands however the run is closed afterwards.
+        """
+        lease, run = self.lease, self.run
+        highest = select(func.max(run.c.token)).scalar_subquery()
+        connection.execute(
+            update(lease)
+            .where(lease.c.name == NAME, lease.c.token == token, lease.c.run_id == run_id)
+            .values(
+                token=_greatest(connection, lease.c.token, highest) + 1,
+                released_at=database_now(),
+            )
+        )
+        # A holder that obeyed a signal has called itself cancelled meanwhile.
+        cancelled = run.c.outcome == RunStatus.CANCELLED.value
+        connection.execute(
+            update(run)
+            .where(
+                run.c.token == token,
+                run.c.run_id == run_id,
+                or_(run.c.outcome.is_(None), cancelled),
+            )
+            .values(
+                ended_by=ended_by,
+                reason=reason,
+                outcome=case((cancelled, RunStatus.INTERRUPTED.value)),
+            )
+        )
 
     def _refuse_newer_protocol(self, connection: Connection) -> None:
         protocol = connection.scalar(select(self.lease.c.protocol).where(self.lease.c.name == NAME))
@@ -261,16 +239,23 @@ class Ledger:
         reason: str | None,
         progress: Progress | None = None,
     ) -> bool:
-        """Write how a run ended, if nobody has; True when this call wrote it."""
+        """Write how a run ended, if nobody has; True when this call wrote it.
+
+        A run that did not succeed and that somebody has taken over was interrupted, by him.
+        """
         run, lease = self.run, self.lease
+        end: dict[str, Any] = {"outcome": outcome.value, "ended_by": ended_by, "reason": reason}
+        if outcome is not RunStatus.SUCCEEDED:
+            taken = (run.c.ended_by.is_not(None), RunStatus.INTERRUPTED.value)
+            end["outcome"] = case(taken, else_=outcome.value)
+            end["ended_by"] = func.coalesce(run.c.ended_by, ended_by)
+            end["reason"] = func.coalesce(run.c.reason, reason)
         ended = connection.execute(
             update(run)
             .where(run.c.token == token, run.c.run_id == run_id, run.c.released_at.is_(None))
             .values(
                 released_at=database_now(),
-                outcome=outcome.value,
-                ended_by=ended_by,
-                reason=reason,
+                **end,
                 **(_counts(progress) if progress else {}),
             )
         )
@@ -292,7 +277,13 @@ class Ledger:
         )
         if open_only:
             wanted = wanted.where(self.run.c.released_at.is_(None))
-        return [_ledger_run(row) for row in connection.execute(wanted).mappings()]
+        return [ledger_run(row) for row in connection.execute(wanted).mappings()]
+
+    def entry(self, connection: Connection, run_id: RunId) -> LedgerRun | None:
+        """One run, None when the target does not know it."""
+        wanted = select(self.run, database_now().label("now")).where(self.run.c.run_id == run_id)
+        row = connection.execute(wanted).mappings().first()
+        return ledger_run(row) if row else None
 
     def checkpoints(
         self, connection: Connection, *, tables: Iterable[str], days: DateRange
@@ -348,6 +339,11 @@ class Ledger:
         connection.execute(delete(self.checkpoint).where(c.table_name == table, c.day.in_(days)))
 
 
+def _greatest(connection: Connection, *values: Any) -> ColumnElement[Any]:
+    greatest = func.greatest if connection.dialect.name == "postgresql" else func.max
+    return greatest(*values)
+
+
 def _upsert(connection: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:
     if connection.dialect.name == "postgresql":
         return postgresql.insert(table)
@@ -373,29 +369,3 @@ def _counts(progress: Progress) -> dict[str, int]:
         "partitions_done": progress.partitions_done,
         "partitions_total": progress.partitions_total,
     }
-
-
-def _ledger_run(row: Any) -> LedgerRun:
-    facts = json.loads(row["holder"])
-    now = row["now"] if isinstance(row["now"], datetime) else datetime.fromisoformat(row["now"])
-    now = now if now.tzinfo else now.replace(tzinfo=UTC)
-    return LedgerRun(
-        token=Token(row["token"]),
-        run_id=RunId(row["run_id"]),
-        holder=Holder.from_json(facts),
-        days=DateRange(row["start_date"], row["end_date"]),
-        tables=tuple(json.loads(row["tables"])),
-        acquired_at=row["acquired_at"],
-        beat_age_s=(now - row["beat_at"]).total_seconds(),
-        progress=Progress(
-            partitions_done=row["partitions_done"],
-            partitions_total=row["partitions_total"],
-            rows_done=row["rows_done"],
-            rows_total=row["rows_total"],
-        ),
-        outcome=RunStatus(row["outcome"]) if row["outcome"] else None,
-        reason=Told(N_("{reason}"), reason=row["reason"]) if row["reason"] else None,
-        backend=(facts["backend_pid"], facts["backend_start"]) if "backend_pid" in facts else None,
-        beat_at=row["beat_at"],
-        released_at=row["released_at"],
-    )

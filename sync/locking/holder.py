@@ -6,6 +6,7 @@ import getpass
 import os
 import secrets
 import socket
+from contextlib import suppress
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cache
@@ -77,6 +78,18 @@ def on_this_host(holder: Holder) -> bool:
     return holder.boot_id == _boot_id() and holder.pid_namespace == _pid_namespace()
 
 
+def process_of(holder: Holder) -> psutil.Process | None:
+    """The holder's process on this host.
+
+    None when it has ended, also when its PID was given to another one meanwhile.
+    """
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(holder.pid)
+        if abs(process.create_time() - holder.process_start) <= START_TOLERANCE_S:
+            return process
+    return None
+
+
 def process_state(holder: Holder) -> ProcessState:
     """What became of the holder's process.
 
@@ -85,10 +98,8 @@ def process_state(holder: Holder) -> ProcessState:
     if not on_this_host(holder):
         return ProcessState.UNSEEN
     try:
-        process = psutil.Process(holder.pid)
-        if abs(process.create_time() - holder.process_start) > START_TOLERANCE_S:
-            return ProcessState.GONE
-        status = process.status()
+        process = process_of(holder)
+        status = process.status() if process else psutil.STATUS_DEAD
     except psutil.NoSuchProcess:
         return ProcessState.GONE
     except psutil.AccessDenied:

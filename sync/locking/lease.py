@@ -23,11 +23,13 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from sync.databases.ledger import Ledger, LedgerRun
+    from sync.databases.ledger import Ledger
+    from sync.databases.ledger_rows import LedgerRun
     from sync.locking.lock import Held, TargetLock
 
 RAISE_TIMEOUT_MS = 1000
 GIVE_UP_S = 4.0
+ITSELF = "itself"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +38,14 @@ class Closed:
 
     run_id: RunId
     reason: Told
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a run ended by the target's record, where somebody else wrote that."""
+
+    outcome: RunStatus
+    reason: Told | None
 
 
 class Lease:
@@ -95,30 +105,40 @@ class Lease:
         if not done.wait(GIVE_UP_S):
             self._held.shut_down()
 
-    def close(self, outcome: RunStatus, *, why: str | None, progress: Progress) -> None:
+    def close(self, outcome: RunStatus, *, why: str | None, progress: Progress) -> Ended | None:
         """Write the end into the target, and take our name off the lock.
 
-        Who meets the lock between here and `release` finds nobody's name, and asks again.
+        How it ended by the target, where somebody else has ended this run. Who meets the lock
+        between here and `release` finds nobody's name, and asks again.
         """
         facts: dict[str, Any] = {
             "token": self.token,
             "run_id": self.run_id,
             "outcome": outcome,
-            "ended_by": "itself",
+            "ended_by": ITSELF,
             "reason": why,
             "progress": progress,
         }
+        found: Ended | None = None
         with suppress(*DRIVER_ERRORS, ConnectError):
-            self._write_end(facts)
+            found = self._write_end(facts)
         self._held.forget()
+        return found
 
-    def _write_end(self, facts: Mapping[str, Any]) -> None:
+    def _write_end(self, facts: Mapping[str, Any]) -> Ended | None:
         if self._held.session is not None:
             with suppress(LeaseLost), self._held.session.use() as session:
                 self.ledger.close(session, **facts)
-                return
+                return self._ended_by_others(session)
         with self._target.connect(run_id=self.run_id) as connection, connection.begin():
             self.ledger.close(connection, **facts)
+            return self._ended_by_others(connection)
+
+    def _ended_by_others(self, connection: Connection) -> Ended | None:
+        run = self.ledger.entry(connection, self.run_id)
+        if run is None or run.outcome is None or run.ended_by in {None, ITSELF}:
+            return None
+        return Ended(outcome=run.outcome, reason=run.reason)
 
     def release(self) -> None:
         """Free the locks."""
@@ -212,7 +232,8 @@ def _close_former(
         session = held.session.connection
         if zombies := sessions.backends_of(session, run.run_id):
             sessions.end_backends(session, run.run_id, timeout_s=sessions.BACKENDS_GONE_S)
-    why = why_closed(
+    # A takeover that was not finished has left who began it, and why.
+    why = run.reason or why_closed(
         run.holder, verdict=Verdict.LOST if zombies else Verdict.DEAD, backends=zombies
     )
     with connection.begin():

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from sync.databases.ledger import Ledger, LedgerRun
+    from sync.databases.ledger import Ledger
+    from sync.databases.ledger_rows import LedgerRun
     from sync.locking.port import Lock
     from sync.settings import RunSettings
 

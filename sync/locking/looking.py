@@ -5,12 +5,13 @@ Gather the evidence, tell the verdict, close the run of one that died.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sync.databases.audit import Audit, audit
 from sync.databases.failures import DRIVER_ERRORS
 from sync.databases.postgres import PostgresDatabase
+from sync.databases.sqlite import SqliteDatabase
 from sync.errors import N_, ConnectError
 from sync.locking import session as sessions
 from sync.locking.holder import ProcessState, on_this_host, process_state
@@ -20,10 +21,11 @@ from sync.locking.verdict import Evidence, verdict
 from sync.model import RunStatus, Told, Verdict
 
 if TYPE_CHECKING:
-    from sync.databases.ledger import LedgerRun
-    from sync.databases.sqlite import SqliteDatabase
+    from datetime import datetime
+
+    from sync.databases.ledger_rows import LedgerRun
     from sync.locking.lock import TargetLock
-    from sync.model import Conflict, Holder, RunId
+    from sync.model import Conflict, Holder, RunId, RunView
     from sync.settings import RunSettings
 
 
@@ -77,6 +79,22 @@ class Looker:
         )
         return Look(found, _sentences(seen, holder))
 
+    def look_at(self, run: RunView, now: datetime) -> Look:
+        """The verdict on the holder of a run that the store tells of. Raises as `look`."""
+        return self.look(
+            run.holder,
+            run.id,
+            beat_age_s=(now - run.beat_at).total_seconds(),
+            progress_age_s=(now - run.progress_at).total_seconds(),
+        )
+
+    def look_from_afar(self, run: LedgerRun) -> Look:
+        """The verdict on a holder that shares nothing but the target. Raises as `look`."""
+        # An SQLite target is not told that a run lives: a process that can be seen says so itself.
+        untold = isinstance(self._target, SqliteDatabase) and on_this_host(run.holder)
+        age_s = 0.0 if untold else run.beat_age_s
+        return self.look(run.holder, run.run_id, beat_age_s=age_s, progress_age_s=age_s)
+
     def _probe(self, run_id: RunId, holder: Holder) -> tuple[int, int, int]:
         """How many locks a run took, how many it no longer has, and how many backends it has."""
         with self._lock.open() as held:
@@ -106,9 +124,24 @@ class Looker:
                 return Audit(runs=0)
             return audit(connection, self.ledger)
 
+    def entry(self, run_id: RunId) -> LedgerRun | None:
+        """A run by the target's own record. Raises ConnectError."""
+        with self._target.connect(reads=True) as connection, connection.begin():
+            known = self._lock.ledger.exists(connection)
+            return self._lock.ledger.entry(connection, run_id) if known else None
+
     def elsewhere(self) -> Conflict | None:
-        """The run of a holder that shares nothing but the locks. Raises ConnectError, LockError."""
-        return self._lock.elsewhere()
+        """The run of a holder that shares nothing but the locks, with the verdict on it.
+
+        Raises ConnectError, LockError.
+        """
+        found = self._lock.elsewhere()
+        entry = self.entry(found.run_id) if found and found.run_id else None
+        if found is None or entry is None or entry.outcome is not None:
+            return found
+        look = self.look_from_afar(entry)
+        # It has just let go.
+        return None if look.verdict is Verdict.DEAD else replace(found, verdict=look.verdict)
 
     def close_dead(
         self, run_id: RunId, holder: Holder, *, by: str
@@ -123,13 +156,13 @@ class Looker:
                 ledger = self._lock.ledger
                 if not ledger.exists(connection):
                     return RunStatus.INTERRUPTED, reason
-                run = next(
-                    (r for r in ledger.runs(connection, limit=100) if r.run_id == run_id), None
-                )
+                run = ledger.entry(connection, run_id)
                 if run is None:
                     return RunStatus.INTERRUPTED, reason
                 if run.outcome is not None:
                     return run.outcome, run.reason
+                # A takeover that was not finished has left who began it, and why.
+                reason = run.reason or reason
                 ledger.close(
                     connection,
                     token=run.token,

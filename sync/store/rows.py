@@ -9,6 +9,7 @@ from sync.model import (
     CancelMode,
     DateRange,
     Holder,
+    LogLine,
     Only,
     PartitionStatus,
     PartitionView,
@@ -48,6 +49,11 @@ def partition_row(run_id: RunId, partition: PartitionView, prefix: str = "") -> 
         "error": partition.error,
     }
     return {prefix + name: value for name, value in values.items()}
+
+
+def event_row(run_id: RunId, line: LogLine) -> dict[str, Any]:
+    """What happened in a run as columns of `event`."""
+    return {"run_id": run_id, "at": line.at.timestamp(), "event": line.event, "text": line.text}
 
 
 def partition_view(row: Row[Any]) -> PartitionView:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
-from sqlalchemy import bindparam, create_engine, event, func, select, text, update
+from sqlalchemy import bindparam, case, create_engine, event, func, literal, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from sync.errors import StoreError, UnknownRun
@@ -29,8 +29,8 @@ from sync.model import (
     Token,
     Told,
 )
-from sync.store.rows import partition_row, partition_view, progress_row, run_view
-from sync.store.schema import event_table, partition_table, run_table, sample_table
+from sync.store.rows import event_row, partition_row, partition_view, progress_row, run_view
+from sync.store.schema import ToldText, event_table, partition_table, run_table, sample_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -183,12 +183,15 @@ class Store:
             )
 
     def tick(self, run_id: RunId, tick: Tick) -> CancelMode | None:
-        """Write what changed; answer how the run was asked to stop, if it was."""
+        """Write what changed; answer how the run was asked to stop, if it was.
+
+        Of a run that somebody has closed, only what it has to say is kept.
+        """
         run = run_table.c
         with self._transaction() as connection:
             asked = connection.execute(
                 update(run_table)
-                .where(run.id == run_id)
+                .where(run.id == run_id, run.status == RunStatus.RUNNING.value)
                 .values(
                     beat_at=tick.at.timestamp(),
                     progress_at=tick.progress_at.timestamp(),
@@ -198,25 +201,16 @@ class Store:
                     **progress_row(tick.progress),
                 )
                 .returning(run.cancel)
-            ).scalar()
-            if tick.partitions:
+            ).first()
+            if tick.partitions and asked:
                 connection.execute(
                     UPDATE_PARTITION, [partition_row(run_id, p, "b_") for p in tick.partitions]
                 )
             if tick.events:
                 connection.execute(
-                    event_table.insert(),
-                    [
-                        {
-                            "run_id": run_id,
-                            "at": line.at.timestamp(),
-                            "event": line.event,
-                            "text": line.text,
-                        }
-                        for line in tick.events
-                    ],
+                    event_table.insert(), [event_row(run_id, line) for line in tick.events]
                 )
-            if tick.sample:
+            if tick.sample and asked:
                 connection.execute(
                     sample_table.insert().values(
                         run_id=run_id,
@@ -224,18 +218,34 @@ class Store:
                         rows_per_s=tick.sample.rows_per_s,
                     )
                 )
-        return CancelMode(asked) if asked else None
+        return CancelMode(asked[0]) if asked and asked[0] else None
+
+    def take_over(self, run_id: RunId, line: LogLine) -> None:
+        """Note that a running run is taken over, and why: however it ends, it was interrupted."""
+        running = (run_table.c.id == run_id, run_table.c.status == RunStatus.RUNNING.value)
+        with self._transaction() as connection:
+            noted = connection.execute(update(run_table).where(*running).values(error=line.text))
+            if noted.rowcount:
+                connection.execute(event_table.insert().values(**event_row(run_id, line)))
 
     def finish(self, run_id: RunId, status: RunStatus, *, error: Told | None, at: datetime) -> bool:
-        """Move a run to its end, if it has not ended; True when this call did it."""
+        """Move a run to its end, if it has not ended; True when this call did it.
+
+        A run that did not succeed and that somebody has taken over was interrupted, by him.
+        """
         before = [state.value for state, following in MOVES.items() if status in following]
+        end: dict[str, Any] = {"status": status.value, "error": error}
+        if status is not RunStatus.SUCCEEDED:
+            noted = run_table.c.error
+            interrupted = (noted.is_not(None), RunStatus.INTERRUPTED.value)
+            end["status"] = case(interrupted, else_=status.value)
+            end["error"] = func.coalesce(noted, literal(error, ToldText))
         with self._transaction() as connection:
             moved = connection.execute(
                 update(run_table)
                 .where(run_table.c.id == run_id, run_table.c.status.in_(before))
                 .values(
-                    status=status.value,
-                    error=error,
+                    **end,
                     finished_at=at.timestamp(),
                     eta_s=None,
                     current=None,

@@ -7,12 +7,20 @@ import multiprocessing
 import os
 import resource
 import signal
+import threading
 from collections.abc import Callable
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Self
 
+from sync.cli import main
+from sync.copying.group import Way
 from sync.errors import BatchSyncError
+from sync.locking import holder
+from sync.model import RunId
+from sync.operations import Operations
+from sync.planning import Group
 from sync.settings import load
 from sync.wiring import open_operations
 from tests.installation import asked
@@ -76,6 +84,75 @@ def sync_days(pipe: Connection, settings_file: Path, start: str, end: str) -> No
     pipe.send(run_id)
     pipe.send(operations.wait(run_id).status)
     pipe.recv()
+
+
+class Hanging:
+    """A way whose movers wait for `go_on` in the middle of each transaction."""
+
+    def __init__(self, way: Way, hangs: threading.Event, go_on: threading.Event) -> None:
+        self._way, self._hangs, self._go_on = way, hangs, go_on
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._way, name)
+
+    def mover(self) -> Any:
+        """One that hangs."""
+        mover = self._way.mover()
+        load = mover.load
+
+        def hang(group: Group) -> Any:
+            self._hangs.set()
+            self._go_on.wait()
+            return load(group)
+
+        mover.load = hang  # type: ignore[method-assign]
+        return mover
+
+
+def hanging(operations: Operations, hangs: threading.Event, go_on: threading.Event) -> Operations:
+    """The same operations, whose runs hang."""
+    parts = operations._parts  # noqa: SLF001 - a port is wrapped
+    return Operations(replace(parts, way=lambda run_id: Hanging(parts.way(run_id), hangs, go_on)))
+
+
+def sync_days_and_hang(pipe: Connection, settings_file: Path, start: str, end: str) -> None:
+    """Start a run; once it hangs within a transaction, say its id; when told, let it go on.
+
+    Then say how it ended; stay.
+    """
+    hangs, go_on = threading.Event(), threading.Event()
+    operations = hanging(open_operations(load(settings_file)), hangs, go_on)
+    run_id = operations.start(asked(start, end))
+    hangs.wait()
+    pipe.send(run_id)
+    pipe.recv()
+    go_on.set()
+    pipe.send(operations.wait(run_id).status)
+    pipe.recv()
+
+
+def sync_on_another_host(pipe: Connection, settings_file: Path, start: str, end: str) -> None:
+    """`python -m sync run` where boot and PID namespace are others; its exit code."""
+    holder._boot_id = lambda: "another boot"  # noqa: SLF001
+    os.environ["BATCH_SYNC_CONFIG"] = str(settings_file)
+    pipe.send(main(["run", start, end]))
+
+
+def take_over_and_die(
+    pipe: Connection, settings_file: Path, run_id: RunId, part: str, step: str
+) -> None:
+    """Take a run over, and be killed right after one step."""
+    del pipe
+    parts = open_operations(load(settings_file))._parts  # noqa: SLF001 - a port is wrapped
+    port = getattr(parts, part)
+    whole = getattr(port, step)
+
+    def die(*arguments: Any, **facts: Any) -> None:
+        whole(*arguments, **facts)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    setattr(port, step, die)
+    Operations(parts).take_over(run_id, reason="it hangs", user="first")
 
 
 def sync_days_on_full_disk(

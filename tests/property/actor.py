@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from sync.databases.ledger import Checkpoint
+from sync.databases.ledger_rows import Checkpoint
 from sync.errors import BatchSyncError
 from sync.locking import holder as holders
 from sync.locking.holder import current_holder

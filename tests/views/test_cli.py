@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from sync import cli, foreground, terminal
-from sync.cli import normalized
+from sync import foreground, terminal
+from sync.cli import normalized, placing
 from sync.operations import Operations
 from sync.settings import Settings, load
 from tests.installation import Installation
@@ -303,7 +303,7 @@ class TestInit:
     def test_without_its_comment_signs_it_holds_every_setting_with_its_default(
         self, tmp_path: Path
     ) -> None:
-        commented = cli.EXAMPLE.read_text(encoding="utf-8")
+        commented = placing.EXAMPLE.read_text(encoding="utf-8")
         text = re.sub(r"^#(?=[a-z_]+ =|\[)", "", commented, flags=re.MULTILINE)
         (tmp_path / "all.toml").write_text(text, encoding="utf-8")
         settings = load(tmp_path / "all.toml")

@@ -1,0 +1,96 @@
+"""What our tables in the target say, as values."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+from sync.errors import N_
+from sync.model import DateRange, Holder, Only, Progress, RunId, RunStatus, RunView, Token, Told
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """A durable fact in the target: this partition is whole."""
+
+    table: str
+    day: date
+    rows: int
+    definition: str
+    day_closed: bool
+    run_id: RunId
+    token: Token
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerRun:
+    """A run as its target remembers it.
+
+    `backend` is the lock session's PID and start, where there is one.
+    """
+
+    token: Token
+    run_id: RunId
+    holder: Holder
+    days: DateRange
+    tables: tuple[str, ...]
+    acquired_at: datetime
+    beat_age_s: float
+    progress: Progress
+    outcome: RunStatus | None
+    reason: Told | None
+    backend: tuple[int, str] | None
+    beat_at: datetime
+    released_at: datetime | None
+    ended_by: str | None
+
+    def view(self) -> RunView:
+        """As every view sees it; what only a store knows is left out."""
+        return RunView(
+            id=self.run_id,
+            status=self.outcome
+            or (RunStatus.INTERRUPTED if self.released_at else RunStatus.RUNNING),
+            days=self.days,
+            tables=self.tables,
+            only=Only.ALL,
+            allow_shrink=False,
+            token=self.token,
+            since_token=None,
+            holder=self.holder,
+            progress=self.progress,
+            started_at=self.acquired_at,
+            beat_at=self.beat_at,
+            progress_at=self.beat_at,
+            finished_at=self.released_at,
+            error=self.reason,
+        )
+
+
+def ledger_run(row: Any) -> LedgerRun:
+    """A row of `batch_sync_run` with the database's `now` beside it."""
+    facts = json.loads(row["holder"])
+    now = row["now"] if isinstance(row["now"], datetime) else datetime.fromisoformat(row["now"])
+    now = now if now.tzinfo else now.replace(tzinfo=UTC)
+    return LedgerRun(
+        token=Token(row["token"]),
+        run_id=RunId(row["run_id"]),
+        holder=Holder.from_json(facts),
+        days=DateRange(row["start_date"], row["end_date"]),
+        tables=tuple(json.loads(row["tables"])),
+        acquired_at=row["acquired_at"],
+        beat_age_s=(now - row["beat_at"]).total_seconds(),
+        progress=Progress(
+            partitions_done=row["partitions_done"],
+            partitions_total=row["partitions_total"],
+            rows_done=row["rows_done"],
+            rows_total=row["rows_total"],
+        ),
+        outcome=RunStatus(row["outcome"]) if row["outcome"] else None,
+        reason=Told(N_("{reason}"), reason=row["reason"]) if row["reason"] else None,
+        backend=(facts["backend_pid"], facts["backend_start"]) if "backend_pid" in facts else None,
+        beat_at=row["beat_at"],
+        released_at=row["released_at"],
+        ended_by=row["ended_by"],
+    )

@@ -1,0 +1,379 @@
+"""Holders that are ended by somebody else: what becomes of their runs, and of whoever ends them."""
+
+import io
+import json
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from sync.cli import main
+from sync.errors import LeaseHeld, TakeoverRefused, UsageError
+from sync.locking.holder import current_holder
+from sync.locking.takeover import Taking
+from sync.model import RunId, RunRequest, RunStatus, RunView, Told, Verdict
+from sync.operations import Operations
+from tests.crash.children import (
+    Child,
+    hanging,
+    sync_days,
+    sync_days_and_hang,
+    sync_on_another_host,
+    take_over_and_die,
+)
+from tests.crash.days import FIRST_DAY, Days, days_in_postgres, days_in_sqlite
+from tests.installation import Installation, table, until
+from tests.servers import Databases, PostgresServer
+
+QUICK = {"heartbeat_s": 0.1, "heartbeat_old_s": 0.5, "takeover_grace_s": 0.2}
+OF_RUN = "pg_stat_activity WHERE application_name LIKE 'batch_sync 2%'"
+# A COPY that has written and waits for its client.
+MID_COPY = f"""
+    SELECT 1 FROM {OF_RUN} AND state = 'active' AND query LIKE '%FROM STDIN%'
+    AND wait_event = 'ClientRead'"""
+
+STEPS = {
+    "postgresql": [
+        ("taker", "raise_token"),
+        ("store", "take_over"),
+        ("taker", "end_backends"),
+        ("taker", "end_process"),
+        ("taker", "close"),
+        ("store", "finish"),
+    ],
+    "sqlite": [
+        ("store", "take_over"),
+        ("taker", "end_process"),
+        ("taker", "raise_token"),
+        ("taker", "close"),
+        ("store", "finish"),
+    ],
+}
+ALWAYS_TRIED = {"raise_token", "end_process"}
+
+
+@pytest.fixture
+def postgres_days(postgres: PostgresServer, databases: Databases, tmp_path: Path) -> Iterator[Days]:
+    """Three days that were synced in version 1 and are in version 2 in the source now."""
+    with days_in_postgres(postgres, databases, tmp_path, 3, **QUICK) as days:
+        days.installation.run(FIRST_DAY, days.last_day)
+        days.write(2)
+        yield days
+
+
+@pytest.fixture
+def sqlite_days(tmp_path: Path) -> Iterator[Days]:
+    """The same in files."""
+    with days_in_sqlite(tmp_path, 3, **QUICK) as days:
+        days.installation.run(FIRST_DAY, days.last_day)
+        days.write(2)
+        yield days
+
+
+@pytest.fixture(params=["postgresql", "sqlite"])
+def days(request: pytest.FixtureRequest) -> Any:
+    kind = "postgres" if request.param == "postgresql" else "sqlite"
+    return request.getfixturevalue(f"{kind}_days")
+
+
+@pytest.fixture
+def stopped(days: Days) -> Iterator[tuple[Child, RunId]]:
+    """A process that is paused in the middle of a transaction."""
+    with Child(
+        sync_days_and_hang, days.installation.settings_file, FIRST_DAY, days.last_day
+    ) as child:
+        run_id = child.told()
+        child.stop()
+        yield child, run_id
+
+
+def versions(days: Days) -> set[int]:
+    return {version for version, _ in days.standing().values()}
+
+
+def in_target(days: Days, run_id: RunId) -> tuple[Any, ...]:
+    """How a run ended, by whom and why, as the target tells."""
+    [found] = days.both.target.execute(
+        f"SELECT outcome, ended_by, reason FROM batch_sync_run WHERE run_id = '{run_id}'"
+    )
+    return found
+
+
+def assert_taken_over(days: Days, run: RunView, *, by: str, reason: str) -> None:
+    """The same in the store as in the target."""
+    outcome, ended_by, told = in_target(days, run.id)
+    assert (run.status, outcome) == (RunStatus.INTERRUPTED, "interrupted")
+    assert ended_by.startswith(f"{by}@")
+    assert str(run.error) == told == f"Taken over by {ended_by}: {reason}"
+
+
+def assert_next_start_completes(days: Days) -> None:
+    run = days.installation.run(FIRST_DAY, days.last_day)
+    assert run.status is RunStatus.SUCCEEDED
+    source, target = days.rows()
+    assert source == target
+
+
+@contextmanager
+def held(installation: Installation, request: RunRequest) -> Iterator[RunId]:
+    """A run that holds the lease, and goes to its end afterwards."""
+    hangs, go_on = threading.Event(), threading.Event()
+    operations = hanging(installation.operations(), hangs, go_on)
+    run_id = operations.start(request)
+    hangs.wait()
+    try:
+        yield run_id
+    finally:
+        go_on.set()
+        assert operations.wait(run_id).status is RunStatus.SUCCEEDED
+
+
+def test_a_holder_stopped_in_the_middle_of_a_copy_is_taken_over_and_the_next_start_goes_through(
+    postgres_days: Days, postgres: PostgresServer, databases: Databases
+) -> None:
+    days = postgres_days
+    reader = (
+        f"SELECT pid FROM {OF_RUN} AND datname = '{databases.source}'"
+        " AND query LIKE 'COPY%>= ''2025-01-02''%' AND state = 'idle in transaction'"
+    )
+    with (
+        closing(postgres.connect(databases.target)) as blocker,
+        Child(sync_days, days.installation.settings_file, FIRST_DAY, days.last_day) as child,
+        ExitStack() as waking,
+    ):
+        blocker.cursor().execute("LOCK TABLE orders IN SHARE MODE")
+        child.told()
+        child.tell("go")
+        run_id = child.told()
+        until(lambda: postgres.execute(reader))
+        # Nothing comes for the third day, whose COPY has begun.
+        source = psutil.Process(postgres.execute(reader)[0][0])
+        source.suspend()
+        waking.callback(source.resume)
+        blocker.rollback()
+        until(lambda: postgres.execute(MID_COPY))
+        until(lambda: days.installation.operations().run(run_id).current == "orders 2025-01-03")
+        child.stop()
+        operations = days.installation.operations()
+        plan = operations.plan_takeover(run_id)
+        assert (plan.verdict, plan.needs_force) == (Verdict.PAUSED, False)
+        told = " ".join(map(str, (*plan.evidence, *plan.breaks)))
+        assert f"Process {child.pid} on" in told
+        assert "(orders 2025-01-03) is rolled back; 2 of 3 partitions stay" in told
+        assert "sessions that are ended: " in told
+        run = operations.take_over(run_id, reason="it hangs", user="ada")
+        assert_taken_over(days, run, by="ada", reason="it hangs")
+        assert "run.taken_over" in days.installation.events(run_id)
+        assert operations.take_over(run_id, reason="again", user="bob") == run
+        assert [version for version, _ in days.standing().values()] == [2, 2, 1]
+        assert_next_start_completes(days)
+        child.process.join(5)
+        assert child.process.exitcode == -signal.SIGKILL
+
+
+def test_a_holder_on_another_host_is_taken_over_and_when_it_wakes_it_writes_nothing_and_exits_6(
+    postgres_days: Days, postgres: PostgresServer, databases: Databases, tmp_path: Path
+) -> None:
+    days = postgres_days
+    elsewhere = Installation(
+        tmp_path / "elsewhere",
+        source_url=databases.source_url,
+        target_url=databases.target_url,
+        tables=[table("orders", "day")],
+        run=QUICK,
+    )
+    with (
+        closing(postgres.connect(databases.target)) as blocker,
+        Child(sync_on_another_host, elsewhere.settings_file, FIRST_DAY, days.last_day) as child,
+    ):
+        blocker.cursor().execute("LOCK TABLE orders IN SHARE MODE")
+        until(lambda: postgres.execute(f"SELECT 1 FROM {OF_RUN} AND wait_event_type = 'Lock'"))
+        child.stop()
+        blocker.rollback()
+        operations = days.installation.operations()
+
+        def verdict() -> Verdict:
+            with pytest.raises(LeaseHeld) as refusal:
+                operations.start(days.request)
+            return refusal.value.conflict.verdict
+
+        until(lambda: verdict() is Verdict.UNKNOWN)
+        [run_id] = [run.id for run in operations.history() if not run.status.final]
+        plan = operations.plan_takeover(run_id)
+        assert plan.verdict is Verdict.UNKNOWN
+        assert any("cannot be ended from here" in str(what) for what in plan.breaks)
+        run = operations.take_over(run_id, reason="cut off", user="ada")
+        assert_taken_over(days, run, by="ada", reason="cut off")
+        assert_next_start_completes(days)
+        days.write(3)  # what it would write now, were it let
+        child.wake()
+        assert child.told() == 6
+        assert versions(days) == {2}
+        assert_taken_over(days, elsewhere.operations().run(run_id), by="ada", reason="cut off")
+
+
+def test_a_thread_of_this_process_that_hangs_is_taken_over_and_the_process_goes_on(
+    days: Days,
+) -> None:
+    hangs, go_on = threading.Event(), threading.Event()
+    operations = hanging(days.installation.operations(), hangs, go_on)
+    run_id = operations.start(days.request)
+    hangs.wait()
+    [thread] = [one for one in threading.enumerate() if one.name == f"batch-sync-{run_id}"]
+    plan = operations.plan_takeover(run_id)
+    assert any("in this process" in str(what) for what in plan.breaks)
+    run = operations.take_over(run_id, reason="it hangs", user="ada", force=True)
+    assert_taken_over(days, run, by="ada", reason="it hangs")
+    assert_next_start_completes(days)
+    days.write(3)
+    before = (days.standing(), operations.run(run_id), in_target(days, run_id))
+    with held(days.installation, days.request) as holder:
+        assert thread.is_alive()
+        go_on.set()
+        thread.join(20)
+        assert not thread.is_alive()
+        with pytest.raises(LeaseHeld) as refusal:
+            days.installation.operations().start(days.request)
+        assert refusal.value.conflict.run_id == holder
+        assert (days.standing(), operations.run(run_id), in_target(days, run_id)) == before
+
+
+def test_an_sqlite_holder_stopped_within_a_write_transaction_is_ended_first(
+    sqlite_days: Days,
+) -> None:
+    days = sqlite_days
+    with Child(
+        sync_days_and_hang, days.installation.settings_file, FIRST_DAY, days.last_day
+    ) as child:
+        run_id = child.told()
+        child.stop()
+        operations = days.installation.operations()
+        assert operations.plan_takeover(run_id).verdict is Verdict.PAUSED
+        run = operations.take_over(run_id, reason="it hangs", user="ada")
+        assert_taken_over(days, run, by="ada", reason="it hangs")
+        assert versions(days) == {1}
+        assert_next_start_completes(days)
+
+
+def test_a_holder_that_runs_well_is_refused_and_by_force_it_exits_6(
+    postgres_days: Days,
+    postgres: PostgresServer,
+    databases: Databases,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    days = postgres_days
+    monkeypatch.setenv("BATCH_SYNC_CONFIG", str(days.installation.settings_file))
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    with (
+        closing(postgres.connect(databases.target)) as blocker,
+        subprocess.Popen(
+            days.installation.command("run", FIRST_DAY, days.last_day),
+            env=days.installation.environment,
+            stderr=subprocess.DEVNULL,
+        ) as process,
+    ):
+        blocker.cursor().execute("LOCK TABLE orders IN SHARE MODE")
+        until(lambda: postgres.execute(f"SELECT 1 FROM {OF_RUN} AND wait_event_type = 'Lock'"))
+        operations = days.installation.operations()
+        run_id = operations.history()[0].id
+        with pytest.raises(TakeoverRefused):
+            operations.take_over(run_id, reason="impatience")
+        with pytest.raises(UsageError, match="wants a reason"):
+            operations.take_over(run_id, reason=" \n", force=True)
+        taking = ["takeover", run_id, "--reason", "impatience"]
+        refused = [main([*taking, "--yes"]), main([*taking, "--force"]), main(taking[:2])]
+        refused.append(main(["takeover", "no such run", "--reason", "x", "--yes"]))
+        assert refused == [2, 2, 2, 2]
+        said = capfd.readouterr().err
+        assert f"PID {process.pid} since" in said
+        assert f"Process {process.pid} on" in said
+        assert process.poll() is None
+        assert main([*taking, "--yes", "--force", "--json"]) == 0
+        ended = json.loads(capfd.readouterr().out)
+        assert (ended["id"], ended["status"]) == (run_id, "interrupted")
+        assert process.wait(20) in {6, -signal.SIGKILL}
+    run = operations.run(run_id)
+    assert_taken_over(days, run, by=run.holder.user, reason="impatience")
+
+
+@pytest.mark.parametrize(
+    ("days", "part", "step"),
+    [
+        pytest.param(*(kind, *step), marks=[] if step[1] in ALWAYS_TRIED else [pytest.mark.matrix])
+        for kind, steps in STEPS.items()
+        for step in steps
+    ],
+    indirect=["days"],
+)
+def test_a_taker_that_is_killed_after_any_step_is_made_good_by_the_next_one(
+    days: Days, stopped: tuple[Child, RunId], part: str, step: str
+) -> None:
+    _, run_id = stopped
+    with Child(take_over_and_die, days.installation.settings_file, run_id, part, step) as taker:
+        taker.process.join(20)
+        assert taker.process.exitcode == -signal.SIGKILL
+    run = days.installation.operations().take_over(run_id, reason="it hangs", user="first")
+    assert_taken_over(days, run, by="first", reason="it hangs")
+    assert_next_start_completes(days)
+
+
+def test_a_start_after_a_taker_that_was_killed_tells_who_began_the_takeover(
+    postgres_days: Days,
+) -> None:
+    days = postgres_days
+    arguments = (days.installation.settings_file, FIRST_DAY, days.last_day)
+    with Child(sync_days_and_hang, *arguments) as child:
+        run_id = child.told()
+        child.stop()
+        killed = (days.installation.settings_file, run_id, "taker", "end_process")
+        with Child(take_over_and_die, *killed) as taker:
+            taker.process.join(20)
+        assert_next_start_completes(days)
+        run = days.installation.operations().run(run_id)
+        assert_taken_over(days, run, by="first", reason="it hangs")
+
+
+def test_a_third_one_that_takes_the_lease_meanwhile_is_named_to_the_taker(
+    days: Days, stopped: tuple[Child, RunId]
+) -> None:
+    _, run_id = stopped
+    parts = days.installation.operations()._parts  # noqa: SLF001 - a port is wrapped
+    third = ExitStack()
+    end_process = parts.taker.end_process
+
+    def lose_the_race(taking: Taking) -> None:
+        end_process(taking)
+        if not parts.taker.ends_sessions:
+            parts.taker.raise_token(taking)
+        winner.append(third.enter_context(held(days.installation, days.request)))
+
+    winner: list[RunId] = []
+    parts.taker.end_process = lose_the_race  # type: ignore[method-assign]
+    with third, pytest.raises(LeaseHeld) as refusal:
+        Operations(parts).take_over(run_id, reason="it hangs", user="ada")
+    assert refusal.value.conflict.run_id == winner[0]
+    assert_taken_over(days, Operations(parts).run(run_id), by="ada", reason="it hangs")
+
+
+def test_a_process_that_has_the_holders_pid_by_now_is_not_signalled(sqlite_days: Days) -> None:
+    operations = sqlite_days.installation.operations()
+    run, taker = operations.history()[0], operations._parts.taker  # noqa: SLF001
+    with Child(sync_days, sqlite_days.installation.settings_file, FIRST_DAY, FIRST_DAY) as child:
+        child.told()
+        start = psutil.Process(child.pid).create_time()
+        former = replace(current_holder(None), pid=child.pid, process_start=start - 100)
+        taker.end_process(Taking(run=replace(run, holder=former), by="ada", why=Told("")))
+        child.process.join(0.2)
+        assert child.process.exitcode is None
+        present = replace(former, process_start=start)
+        taker.end_process(Taking(run=replace(run, holder=present), by="ada", why=Told("")))
+        child.process.join(5)
+        assert child.process.exitcode == -signal.SIGTERM
