@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sync.databases.pooler import Pooling, pooling, refused_by_pooler
+from sync.databases.pooler import Pooling, pooling
 from sync.doctor.finding import Finding, failed
 from sync.errors import N_, BatchSyncError
 from sync.model import Told
@@ -22,15 +22,6 @@ if TYPE_CHECKING:
     from sync.pairing import TablePair
     from sync.settings import Settings
 
-__all__ = [
-    "look_at_answer",
-    "look_at_clock",
-    "look_at_tables",
-    "look_for_pooler",
-    "pooler_refuses",
-    "refused_by_pooler",
-]
-
 TABLE = N_("table {table}")
 KEYLESS = N_("Without a key a row that moved stands twice until both of its days are synced.")
 ASKED = 3
@@ -46,11 +37,11 @@ POOLED = {
         " session locks do not hold there, and a run's settings are lost."
     ),
 }
-REFUSED = N_(
-    "A pooler stands before the {role} {address}"
-    " and refuses the settings that a connection asks for: {reason}"
-)
 GO_DIRECT = N_("Give [{role}] url the server's own host and port, past the pooler.")
+OR_LOCK = N_(
+    "Give [{role}] url the server's own host and port, past the pooler;"
+    " or keep the lock elsewhere: [lock] url."
+)
 
 
 def look_at_answer(database: Database, connection: Connection) -> Iterator[Finding]:
@@ -60,24 +51,21 @@ def look_at_answer(database: Database, connection: Connection) -> Iterator[Findi
     yield Finding(name=Told(database.role), ok=True, told=told)
 
 
-def pooler_refuses(database: Database, reason: str) -> Finding:
-    """That a pooler refused the connection."""
-    told = Told(
-        REFUSED, hint=GO_DIRECT, role=database.role, address=database.address, reason=reason
-    )
-    return Finding(name=Told(N_("pooler")), ok=False, told=told)
-
-
-def look_for_pooler(database: PostgresDatabase, *, harms: bool) -> Iterator[Finding]:
+def look_for_pooler(database: PostgresDatabase, *, locks: bool) -> Iterator[Finding]:
     """Whether a pooler stands between us and the server; nothing where there is none.
 
-    `harms` tells that session locks are wanted there: a source is only read.
+    `locks` tells that a session lock is wanted there; else a pooler is only a warning.
     """
     with database.session() as first, database.session() as second:
         found = pooling(first, second)
     if found is not Pooling.DIRECT:
-        told = Told(POOLED[found], hint=GO_DIRECT, role=database.role, address=database.address)
-        yield Finding(name=Told(N_("pooler")), ok=False if harms else None, told=told)
+        told = Told(
+            POOLED[found],
+            hint=OR_LOCK if locks else GO_DIRECT,
+            role=database.role,
+            address=database.address,
+        )
+        yield Finding(name=Told(N_("pooler")), ok=False if locks else None, told=told)
 
 
 def look_at_clock(

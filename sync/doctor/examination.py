@@ -9,6 +9,7 @@ from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 from sync.databases.failures import DRIVER_ERRORS
+from sync.databases.pooler import pooled
 from sync.databases.postgres import PostgresDatabase
 from sync.doctor import databases, exclusion, installation, rights
 from sync.doctor.finding import Finding, failed, guarded
@@ -47,6 +48,7 @@ class Doctor:
         demo: bool,
     ) -> None:
         self._settings = settings
+        self._lock_url = settings.lock.url.get_secret_value()
         self._demo = demo
         self._source = source
         self._target = target
@@ -100,9 +102,6 @@ class Doctor:
         try:
             connection = connections.enter_context(database.connect(reads=True))
         except ConnectError as error:
-            why = str(error.told.facts["reason"])
-            if databases.refused_by_pooler(why):
-                return None, [databases.pooler_refuses(database, why)]
             return None, [failed(Told(database.role), error)]
         looks: list[tuple[str, Callable[[], Iterable[Finding]]]] = [
             (database.role, lambda: databases.look_at_answer(database, connection))
@@ -111,7 +110,9 @@ class Doctor:
             looks += [
                 (
                     N_("pooler"),
-                    lambda: databases.look_for_pooler(database, harms=database.role == "target"),
+                    lambda: databases.look_for_pooler(
+                        database, locks=database.role == "target" and not self._lock_url
+                    ),
                 ),
                 (
                     N_("clock"),
@@ -152,9 +153,19 @@ class Doctor:
             (writing,),
             lambda: exclusion.look_at_files(self._lock.path(writing)),
         )
-        if isinstance(target, PostgresDatabase):
+        # Behind a pooler, a run takes the lock of [lock] url alone.
+        if isinstance(target, PostgresDatabase) and not (self._lock_url and pooled(writing)):
             yield from guarded(N_("session lock"), lambda: exclusion.look_at_sessions(target))
+        if self._lock_url:
+            yield from guarded(N_("[lock] url"), self._look_at_url)
         yield from guarded(N_("lock"), self._look_at_holder)
+
+    def _look_at_url(self) -> Iterator[Finding]:
+        # Only who uses Redis pays for loading it.
+        from sync.doctor import lock_url
+
+        yield from exclusion.look_at_url(self._lock)
+        yield from lock_url.look_at_server(self._settings, self._clock)
 
     def _look_at_holder(self) -> Iterator[Finding]:
         conflict = self._looker.elsewhere()

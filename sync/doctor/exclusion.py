@@ -12,7 +12,7 @@ import select
 import subprocess
 import sys
 import time
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sync.databases.postgres import PostgresDatabase
+    from sync.locking.lock import TargetLock
 
 DEADLINE_S = 10.0
 FREED_S = 2.0  # a server notices within this that a session has ended
@@ -34,12 +35,6 @@ ONE_HOLDS = N_("In {place} a second one was refused the lock while the first hel
 TWO_HOLD = N_("In {place} two held one lock at once: locks do not hold there.")
 NOT_FREED = N_("In {place} a lock was not free again after its holder had ended.")
 NOT_TRIED = N_("In {place} no lock could be taken to try it out: {answer}")
-# What the first and the second one were told, and the second one once the first had ended.
-SEEN: dict[tuple[str, ...], str] = {
-    (TAKEN, HELD, TAKEN): ONE_HOLDS,
-    (TAKEN, TAKEN, TAKEN): TWO_HOLD,
-    (TAKEN, HELD, HELD): NOT_FREED,
-}
 LOCAL_DISK = N_("Lock files must lie on a local disk, not on a network file system such as NFS.")
 DIRECT = N_("Session locks need a direct connection to a PostgreSQL server that takes writes.")
 
@@ -75,12 +70,33 @@ def look_at_sessions(target: PostgresDatabase) -> Iterator[Finding]:
     yield _judged(N_("session lock"), target.address, answers, hint=DIRECT)
 
 
+def look_at_url(lock: TargetLock) -> Iterator[Finding]:
+    """Two holders try for a lock at `[lock] url`, under a name that no start asks for."""
+    name = f"check {secrets.token_hex(8)}"
+    first, second = lock.at_url(name), lock.at_url(name)
+    if first is None or second is None:
+        return
+    with closing(first), closing(second):
+        answers = [_answer(one.acquire(f'"{n}"')) for n, one in enumerate((first, second))]
+        first.release()
+        answers.append(_answer(second.acquire('"1"')))
+    yield _judged(N_("[lock] url"), first.name, answers, hint=DIRECT)
+
+
 def _answer(taken: bool) -> str:  # noqa: FBT001 - the database's own answer
     return TAKEN if taken else HELD
 
 
 def _judged(name: str, place: str, answers: list[str], *, hint: str) -> Finding:
-    told = SEEN.get(tuple(answers), NOT_TRIED)
+    match answers:
+        case [first, second, _] if first == second == TAKEN:
+            told = TWO_HOLD
+        case [_, _, _] if answers == [TAKEN, HELD, TAKEN]:
+            told = ONE_HOLDS
+        case [_, _, _] if answers == [TAKEN, HELD, HELD]:
+            told = NOT_FREED
+        case _:
+            told = NOT_TRIED
     ok = told is ONE_HOLDS
     unknown = next((answer for answer in answers if answer not in {TAKEN, HELD}), HELD)
     return Finding(

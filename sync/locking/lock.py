@@ -119,6 +119,10 @@ class TargetLock:
             locks.append(self._at_url(self._name(connection), run_id))
         return locks
 
+    def at_url(self, what: str) -> Lock | None:
+        """The lock of `[lock] url` for any name; None without that URL. Raises LockError."""
+        return self._at_url(what, None) if self._at_url else None
+
     def path(self, session: Connection | None) -> Path:
         """The lock file: beside an SQLite target's real file, else in the state directory."""
         name = self._name(session)

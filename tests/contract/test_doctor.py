@@ -17,7 +17,8 @@ from sync.operations import Operations
 from tests.conftest import unavailable
 from tests.installation import Both, Installation, PostgresSide, SqliteSide, asked, table
 from tests.pgbouncer import PgBouncer
-from tests.servers import PostgresServer, ServerUnavailableError
+from tests.redis_server import RedisServer
+from tests.servers import Databases, PostgresServer, ServerUnavailableError
 
 ORDERS = table("orders", "day")
 A_TABLE = "CREATE TABLE orders (id INTEGER PRIMARY KEY, day DATE)"
@@ -126,40 +127,65 @@ class TestRights:
 
 class TestPoolers:
     @pytest.mark.parametrize(
-        ("mode", "ignoring", "told", "names"),
+        ("mode", "ignores_options", "told", "names"),
         [
             ("session", True, "keeps one backend a session", {"pooler", "lock"}),
-            ("transaction", True, "changes backends between", {"pooler", "session lock", "lock"}),
-            ("transaction", False, "refuses the settings", {"pooler"}),
+            ("transaction", True, "changes backends", {"pooler", "session lock", "lock"}),
+            ("transaction", False, "a connection pooler's words", {"target"}),
         ],
     )
     def test_a_pooler_before_the_target_is_found(
         self,
         mode: str,
-        ignoring: bool,  # noqa: FBT001 - a parameter of the test
+        ignores_options: bool,  # noqa: FBT001 - a parameter of the test
         told: str,
         names: set[str],
         postgres: PostgresServer,
-        postgresql: Both,
-        tmp_path: Path,
+        databases: Databases,
+        place: Installation,
     ) -> None:
-        postgresql.source.execute(A_TABLE)
         try:
-            pooler = PgBouncer(postgres, mode=mode, ignores_options=ignoring)
+            pooler = PgBouncer(postgres, mode=mode, ignores_options=ignores_options)
         except ServerUnavailableError as error:
             unavailable(f"no PgBouncer: {error}")
         with pooler:
-            place = Installation(
-                tmp_path / "pooled",
-                source_url=postgresql.source.url,
-                target_url=pooler.url(postgresql.target.url),
+            behind = Installation(
+                place.folder / "behind",
+                source_url=databases.source_url,
+                target_url=pooler.url(databases.target_url),
                 tables=[ORDERS],
             )
-            found = wrong(place)
+            found = wrong(behind)
+            beside = Installation(
+                place.folder / "beside",
+                source_url=databases.source_url,
+                target_url=pooler.url(databases.target_url),
+                tables=[ORDERS],
+                lock={"url": databases.source_url},
+            )
+            with_lock = {str(f.name) for f in beside.operations().check() if f.ok is False}
         assert set(found) == names
-        assert "A pooler stands before the target 127.0.0.1:" in found["pooler"]
-        assert told in found["pooler"]
-        assert "Give [target] url the server's own host and port" in found["pooler"]
+        assert told in found[min(names & {"pooler", "target"})]
+        assert "Give [target] url the server's own" in found[min(names & {"pooler", "target"})]
+        # With a lock elsewhere it is only a warning, where it lets us through at all.
+        assert with_lock == names - {"pooler", "session lock", "lock"}
+
+
+class TestTheLockBesideTheTarget:
+    def test_a_redis_that_may_drop_the_key_is_told(
+        self, sqlite: Both, tmp_path: Path, redis: RedisServer
+    ) -> None:
+        sqlite.source.execute(A_TABLE)
+        place = sqlite.installation(tmp_path, ORDERS, lock={"url": redis.url})
+        well = {str(f.name): str(f.told) for f in place.operations().check() if f.ok}
+        assert "a second one was refused the lock" in well["[lock] url"]
+        assert "clock" in well
+        redis.client.config_set("maxmemory-policy", "volatile-lru")
+        found = wrong(place)
+        redis.client.config_set("maxmemory-policy", "noeviction")
+        assert "its maxmemory-policy is volatile-lru" in found.pop("Redis memory")
+        assert found == {}
+        assert redis.client.keys() == []
 
 
 class Ahead(SystemClock):
@@ -198,11 +224,11 @@ class TestThisMachine:
         assert wrong(place) == {}
 
     @pytest.mark.parametrize(
-        ("answering", "told"),
+        ("answering", "deadline_s", "told"),
         [
-            ("while read -r _; do echo taken; done", "two held one lock at once"),
-            ("exec sleep 60", "no answer within"),
-            ("exit 1", "no answer within"),
+            ("while read -r _; do echo taken; done", 20, "two held one lock at once"),
+            ("exec sleep 60", 0.1, "no answer within"),
+            ("exit 1", 20, "no answer within"),
         ],
     )
     def test_a_disk_whose_locks_do_not_hold_is_told(
@@ -211,6 +237,7 @@ class TestThisMachine:
         monkeypatch: pytest.MonkeyPatch,
         tmp_path: Path,
         answering: str,
+        deadline_s: float,
         told: str,
     ) -> None:
         # Processes that see what such a disk would show them.
@@ -218,7 +245,7 @@ class TestThisMachine:
         witness.write_text(f"#!/bin/sh\n{answering}\n")
         witness.chmod(0o755)
         monkeypatch.setattr(exclusion.sys, "executable", str(witness))
-        monkeypatch.setattr(exclusion, "DEADLINE_S", 0.1)
+        monkeypatch.setattr(exclusion, "DEADLINE_S", deadline_s)
         found = wrong(sqlite_place)["lock file"]
         assert told in found
         assert "local disk" in found
