@@ -35,6 +35,7 @@ from pydantic_settings import (
 from pydantic_settings import SettingsError as UnreadableVariable
 
 from sync.errors import N_, SettingsError
+from sync.settings_errors import worded
 from sync.urls import check_lock_url, is_redis, normalized_url
 
 if TYPE_CHECKING:
@@ -44,17 +45,6 @@ FILE_NAME = "batch_sync.toml"
 PREFIX = "BATCH_SYNC_"
 NOT_SETTINGS = {"CONFIG", "DEBUG"}
 NAME = r'"(?:[^"]|"")+"|[^".]+'  # quoted, or without dots and quotes
-EXAMPLES = {
-    "timezone": 'timezone = "Europe/Berlin"',
-    "source.url": '[source] url = "postgresql+psycopg2://reader@db1/sales"',
-    "target.url": '[target] url = "postgresql+psycopg2://loader@db2/warehouse"',
-    "target.schema": '[target] schema = "public"',
-    "lock.url": '[lock] url = "rediss://:password@redis1:6379/0" or "postgresql://lock@db3/locks"',
-    "lock": "[lock] ttl_s = 30",
-    "tables": '[[tables]] name = "orders" date_column = "created_at"',
-    "run": "[run] group_rows = 100000",
-    "state_dir": 'state_dir = ".batch_sync"',
-}
 
 
 def _known_zone(name: str) -> str:
@@ -269,6 +259,17 @@ class Settings(BaseSettings):
         return self
 
 
+SECTIONS: Mapping[str, type[BaseModel]] = {
+    "": Settings,
+    "source": SourceSettings,
+    "target": TargetSettings,
+    "tables": TableSettings,
+    "run": RunSettings,
+    "lock": LockSettings,
+    "store": StoreSettings,
+}
+
+
 def split_name(name: str) -> tuple[str | None, str]:
     """Schema and table in `name`: a dot separates them unless quoted (`sales."my.table"`).
 
@@ -304,7 +305,7 @@ def load(path: Path | None = None) -> Settings:
             example='BATCH_SYNC_TABLES=[{"name": "orders", "date_column": "day"}]',
         ) from None
     except ValidationError as error:
-        raise _worded(error) from None
+        raise worded(error, SECTIONS) from None
     settings._file = file.resolve() if values else None  # noqa: SLF001 - no setting of its own
     return settings
 
@@ -338,44 +339,6 @@ def _refuse_unknown_variables() -> None:
                     allowed=allowed,
                     example="BATCH_SYNC_RUN__GROUP_ROWS=50000",
                 )
-
-
-def _worded(error: ValidationError) -> SettingsError:
-    first = error.errors(include_url=False)[0]
-    setting = ".".join(str(part) for part in first["loc"]) or "batch_sync.toml"
-    secret = bool(first["loc"]) and first["loc"][0] in {"source", "target", "store", "lock"}
-    missing = first["type"] == "missing" or not first["loc"]
-    section = str(first["loc"][0]) if first["loc"] else ""
-    return SettingsError(
-        setting=setting,
-        given=_given(first["type"], secret=secret, value=first["input"], whole=missing),
-        allowed=_allowed(first["type"], section, first["msg"]),
-        example=EXAMPLES.get(setting) or EXAMPLES.get(section) or EXAMPLES["source.url"],
-    )
-
-
-def _given(kind: str, *, secret: bool, value: object, whole: bool) -> str:
-    # Never a value that may be a secret: in a section with a URL, or under a misspelt name.
-    if whole:
-        return "nothing that fits"
-    if kind == "extra_forbidden":
-        return "a name that means nothing"
-    return "a value that is not shown" if secret else repr(value)
-
-
-def _allowed(kind: str, section: str, message: str) -> str:
-    if kind != "extra_forbidden":
-        return message.removeprefix("Value error, ")
-    sections: dict[str, type[BaseModel]] = {
-        "source": SourceSettings,
-        "target": TargetSettings,
-        "tables": TableSettings,
-        "run": RunSettings,
-        "lock": LockSettings,
-        "store": StoreSettings,
-    }
-    model = sections.get(section, Settings)
-    return "one of " + ", ".join(field.alias or name for name, field in model.model_fields.items())
 
 
 def _with_absolute_paths(settings: Settings, *, base: Path) -> Settings:
