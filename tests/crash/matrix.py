@@ -10,12 +10,13 @@ from typing import get_args
 from tests.crash.mishaps import (
     BACKENDS_ENDED,
     DISK_FULL,
+    EXCEPTION,
     LOCK_ENDED,
     MISHAPS,
     After,
     Mishap,
 )
-from tests.crash.steps import BEFORE_LOCKS, BEFORE_SESSION_LOCK, FREE, STEPS, Kind, Step
+from tests.crash.steps import BEFORE_LOCKS, BEFORE_SESSION_LOCK, ENDED, FREE, STEPS, Kind, Step
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 # Every so many cases one is run with every other test; the others are the `matrix`.
@@ -48,10 +49,12 @@ def senseless(step: Step, mishap: Mishap, kind: Kind) -> str | None:
         return "this kind of target has no such step"
     if mishap.servers and kind == "sqlite":
         return "SQLite has no server, no sessions and no wire"
-    if mishap is BACKENDS_ENDED and step in BEFORE_LOCKS[:1]:
-        return "there are no backends yet"
-    if mishap is LOCK_ENDED and step in (*BEFORE_SESSION_LOCK, *FREE):
+    if mishap is BACKENDS_ENDED and step in (BEFORE_LOCKS[0], ENDED[-1], *FREE):
+        return "there are no backends yet, or any more"
+    if mishap is LOCK_ENDED and step in (*BEFORE_SESSION_LOCK, ENDED[-1], *FREE):
         return "the lock has no session then"
+    if mishap is EXCEPTION and step is ENDED[-1]:
+        return "it would be put in place of the very call that frees the lock"
     if mishap is DISK_FULL and step in FREE:
         return "nothing is written any more"
     return None

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -119,7 +120,8 @@ def _befall(mishap: str, pipe: Connection) -> None:
         EXIT.name: lambda: os._exit(9),
         SIGTERM.name: lambda: os.kill(os.getpid(), signal.SIGTERM),
         SIGKILL.name: lambda: os.kill(os.getpid(), signal.SIGKILL),
-        SIGSTOP.name: lambda: os.kill(os.getpid(), signal.SIGSTOP),
+        # To this thread: any other one would let it run on for a moment.
+        SIGSTOP.name: lambda: signal.pthread_kill(threading.get_ident(), signal.SIGSTOP),
         DISK_FULL.name: fill_disk,
     }
     # What befalls servers and wires is the test's to do; it tells when it is done.

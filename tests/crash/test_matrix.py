@@ -112,17 +112,18 @@ def others_finish(its: World) -> bool:
     taken_over = False
     its.days.write(3)  # so that rows which the first writes now would be seen
     try:
-        run_id = operations.start(its.days.request)
+        new = operations.start(its.days.request)
     except LeaseHeld as refusal:
-        held = its.child_run() or refusal.conflict.run_id
+        run_id = its.child_run()
+        held = refusal.conflict.run_id if run_id is None or its.outcomes()[run_id] else run_id
         if held is None:
-            # Between its locks and its name nobody can tell whose they are.
+            # Between lock and name, and between end and release, nobody can tell whose they are.
             return False
         time.sleep(HEARTBEAT_OLD_S)  # past every timeout
         operations.take_over(held, reason="it hangs", force=True)
         taken_over = True
-        run_id = started(operations, its)
-    assert operations.wait(run_id).status is RunStatus.SUCCEEDED
+        new = started(operations, its)
+    assert operations.wait(new).status is RunStatus.SUCCEEDED
     return taken_over
 
 

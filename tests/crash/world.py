@@ -1,5 +1,6 @@
 """The world of one case of the crash matrix: days, a log of who wrote, and a run at its step."""
 
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -48,6 +49,12 @@ SQLITE_LOG = """
         SELECT 'batch_sync ' || NEW.run_id, NEW.run_id, NEW.token, {LEASE}; END;"""
     for when in ("INSERT", "UPDATE")
 )
+# The open run of a holder that died: what an earlier one left, but for its end.
+HELD = "holder, start_date, end_date, tables, acquired_at, beat_at"
+DIED = f"""
+    INSERT INTO batch_sync_run (token, run_id, {HELD}, rows_done, rows_total,
+        partitions_done, partitions_total)
+    SELECT 0, 'former', {HELD}, 0, 0, 0, 0 FROM batch_sync_run"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,9 +97,11 @@ class World:
         return self.days.both.target.execute(statement)
 
     def child_run(self) -> RunId | None:
-        """The run that the mishap befell, once the ledger knows it: the second that there was."""
-        found = self.execute("SELECT run_id FROM batch_sync_run ORDER BY token LIMIT 1 OFFSET 1")
-        return RunId(found[0][0]) if found else None
+        """The run that the mishap befell, once the ledger knows it."""
+        for run_id, holder in self.execute("SELECT run_id, holder FROM batch_sync_run"):
+            if json.loads(holder)["pid"] == self.child.pid:
+                return RunId(run_id)
+        return None
 
     def everything(self) -> list[list[tuple[Any, ...]]]:
         """All that a run can write in the target."""
@@ -118,6 +127,8 @@ def world(case: Case, folder: Path, servers: Servers | None) -> Iterator[World]:
     with ExitStack() as stack:
         if servers is None:
             days = stack.enter_context(days_in_sqlite(folder, 5, **QUICK))
+            # Else nobody could write the source as long as a run reads it.
+            days.both.source.execute("PRAGMA journal_mode = WAL")
         else:
             # A commit that was answered outlives the server's crash.
             for name in (servers.databases.source, servers.databases.target):
@@ -129,8 +140,7 @@ def world(case: Case, folder: Path, servers: Servers | None) -> Iterator[World]:
         days.both.target.execute(POSTGRES_LOG if servers else SQLITE_LOG)
         days.write(2)
         if case.step.former:
-            for name in ("run", "lease"):
-                days.both.target.execute(f"UPDATE batch_sync_{name} SET released_at = NULL")
+            days.both.target.execute(DIED)
         port = servers.wire.port if servers and case.mishap is CUT_OFF else None
         home = another_host(days, folder, port=port) if case.elsewhere else days.installation
         arguments = (home.settings_file, FIRST_DAY, days.last_day)
