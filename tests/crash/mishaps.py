@@ -18,6 +18,7 @@ from sync.wiring import open_operations
 from tests.crash.children import fill_disk
 from tests.crash.steps import STEPS, Kind, interpose
 from tests.installation import asked
+from tests.wires import enter
 
 ANOTHER_BOOT = "8d0c8f6e-another-boot"
 
@@ -82,10 +83,16 @@ def sync_into(
     mishap: str,
     kind: Kind,
     elsewhere: bool,  # noqa: FBT001 - arguments of a process have no names
+    namespace: str | None,
 ) -> None:
-    """A run as the command line makes it, with its mishap; say `at` there, and how it ended."""
+    """A run as the command line makes it, with its mishap; say `at` there, and how it ended.
+
+    `elsewhere`, it takes itself for one of another host; that may be a network namespace.
+    """
     if elsewhere:
-        move_elsewhere()
+        holder._boot_id = lambda: ANOTHER_BOOT  # noqa: SLF001 - its own composition root says so
+    if namespace:
+        enter(namespace)
     operations = open_operations(load(settings_file))
 
     def befall() -> None:
@@ -107,11 +114,6 @@ def sync_into(
         except (BatchSyncError, PlantedError) as error:
             pipe.send(f"{type(error).__name__}: {error}")
     pipe.recv()  # it stays, so that a lock which it forgot is found out
-
-
-def move_elsewhere() -> None:
-    """From now on this process takes itself for one of another host."""
-    holder._boot_id = lambda: ANOTHER_BOOT  # noqa: SLF001 - its own composition root says so
 
 
 def _befall(mishap: str, pipe: Connection) -> None:

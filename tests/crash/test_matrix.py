@@ -16,11 +16,11 @@ import pytest
 from sync.errors import LeaseHeld
 from sync.model import RunStatus
 from sync.operations import Operations
-from tests.black_hole import BlackHole
 from tests.crash.matrix import SAMPLE_EVERY, Case, all_cases
 from tests.crash.mishaps import BACKENDS_ENDED, LOCK_ENDED, RESTART, SIGSTOP, After
 from tests.crash.world import HEARTBEAT_OLD_S, Servers, World, world
 from tests.installation import until
+from tests.wires import BlackHole
 
 NEXT_START_S = 2.0
 GONE_S = 10.0

@@ -11,13 +11,13 @@ from typing import Any
 from sqlalchemy import make_url
 
 from sync.model import RunId
-from tests.black_hole import BlackHole
 from tests.crash.children import Child
 from tests.crash.days import FIRST_DAY, PER_DAY, Days, days_in_postgres, days_in_sqlite
 from tests.crash.matrix import Case
 from tests.crash.mishaps import CUT_OFF, sync_into
 from tests.installation import Installation, PostgresSide, table, until
 from tests.servers import Databases, PostgresServer
+from tests.wires import Wire
 
 HEARTBEAT_OLD_S = 0.5
 QUICK = {
@@ -63,7 +63,7 @@ class Servers:
 
     postgres: PostgresServer
     databases: Databases
-    wire: BlackHole
+    wire: Wire
 
     def end(self, which: str) -> None:
         """Terminate the backends of a query on `pg_stat_activity`; return when they are gone."""
@@ -141,21 +141,21 @@ def world(case: Case, folder: Path, servers: Servers | None) -> Iterator[World]:
         days.write(2)
         if case.step.former:
             days.both.target.execute(DIED)
-        port = servers.wire.port if servers and case.mishap is CUT_OFF else None
-        home = another_host(days, folder, port=port) if case.elsewhere else days.installation
+        wire = servers.wire if servers and case.mishap is CUT_OFF else None
+        home = another_host(days, folder, wire) if case.elsewhere else days.installation
         arguments = (home.settings_file, FIRST_DAY, days.last_day)
-        names = (case.step.name, case.mishap.name, case.kind, case.elsewhere)
-        child = stack.enter_context(Child(sync_into, *arguments, *names))
+        names = (case.step.name, case.mishap.name, case.kind)
+        place = (case.elsewhere, wire.namespace if wire else None)
+        child = stack.enter_context(Child(sync_into, *arguments, *names, *place))
         assert child.told() == "at", "it never came to its step"
         yield World(case=case, days=days, child=child, servers=servers)
 
 
-def another_host(days: Days, folder: Path, *, port: int | None = None) -> Installation:
+def another_host(days: Days, folder: Path, wire: Wire | None) -> Installation:
     """An installation that shares nothing with that of `days` but the databases."""
-    urls = [
-        make_url(side.url).set(**({"port": port} if port else {}))
-        for side in (days.both.source, days.both.target)
-    ]
+    urls = [make_url(side.url) for side in (days.both.source, days.both.target)]
+    if wire:
+        urls = [url.set(host=wire.host, port=wire.port) for url in urls]
     source, target = (url.render_as_string(hide_password=False) for url in urls)
     return Installation(
         folder / "another host",
