@@ -16,9 +16,9 @@ from sync.copying.stream import StreamMover, StreamWay
 from sync.databases.ledger import Ledger
 from sync.databases.postgres import PostgresDatabase
 from sync.databases.sqlite import SqliteDatabase
-from sync.locking import session as sessions
 from sync.locking.file import FileLease
 from sync.locking.lease import Lease
+from sync.locking.session import SessionLock
 from sync.planning import Counting
 from sync.store import Store
 from sync.tracking import Tracker
@@ -67,12 +67,12 @@ BEFORE_TOKEN = (
     *BEFORE_SESSION_LOCK,
     Step(
         name="session lock held",
-        port=sessions,
-        method="try_lock",
+        port=SessionLock,
+        method="acquire",
         after=True,
         only="postgresql",
     ),
-    Step(name="record written", port=FileLease, method="write", after=True),
+    Step(name="record written", port=FileLease, method="announce", after=True),
     Step(name="both sides connected", port=WAY, method="open", after=True),
     Step(name="table looked at", port=DATABASE, method="table", after=True),
     Step(name="source counted", port=DATABASE, method="count_by_day", after=True),
