@@ -114,11 +114,12 @@ def others_finish(its: World) -> bool:
     try:
         new = operations.start(its.days.request)
     except LeaseHeld as refusal:
-        run_id = its.child_run()
-        held = refusal.conflict.run_id if run_id is None or its.outcomes()[run_id] else run_id
-        if held is None:
-            # Between lock and name, and between end and release, nobody can tell whose they are.
+        held = its.child_run()
+        if held is None or its.outcomes()[held]:
+            # Before its run is in the ledger and after it has ended there, there is nothing to take
+            # over: whoever stands between a lock and that keeps others out until it wakes or dies.
             return False
+        assert refusal.conflict.run_id == held
         time.sleep(HEARTBEAT_OLD_S)  # past every timeout
         operations.take_over(held, reason="it hangs", force=True)
         taken_over = True

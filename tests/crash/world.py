@@ -27,6 +27,7 @@ QUICK = {
     "start_wait_s": 0.3,
     "lock_timeout_s": 2,
     "connect_timeout_s": 2,
+    "takeover_grace_s": 0.2,
 }
 # Who wrote a checkpoint, and who had the lease then. The day's rows commit with it.
 LEASE = "l.run_id, l.token FROM batch_sync_lease l"
