@@ -12,9 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sync.databases.failures import DRIVER_ERRORS, reason
+from sync.databases.failures import DRIVER_ERRORS, Failure, failure, reason
 from sync.databases.shape import Column, Table
-from sync.errors import N_, SchemaError, UnknownTable
+from sync.errors import N_, ConnectError, SchemaError, UnknownTable
 from sync.settings import split_name
 
 if TYPE_CHECKING:
@@ -82,25 +82,37 @@ def look(
     reading: Connection,
     writing: Connection,
 ) -> tuple[Side, Side]:
-    """The tables of the settings in the source and in the target, looked at side by side."""
+    """The tables of the settings in the source and in the target, looked at side by side.
 
-    def there() -> Side:
-        return Side(
-            database=source,
-            connection=reading,
-            identity=source.identity(reading),
-            tables={t.name: source.table(reading, *split_name(t.name)) for t in settings},
-        )
-
+    Raises ConnectError.
+    """
+    there = {t.name: split_name(t.name) for t in settings}
     with ThreadPoolExecutor(1, "batch-sync-look") as beside:
-        looking = beside.submit(there)
-        here = Side(
-            database=target,
-            connection=writing,
-            identity=target.identity(writing),
-            tables={t.name: target.table(writing, None, t.target) for t in settings},
-        )
+        looking = beside.submit(_look, source, reading, there)
+        here = _look(target, writing, {t.name: (None, t.target) for t in settings})
         return looking.result(), here
+
+
+def _look(
+    database: Database, connection: Connection, names: Mapping[str, tuple[str | None, str]]
+) -> Side:
+    try:
+        side = Side(
+            database=database,
+            connection=connection,
+            identity=database.identity(connection),
+            tables={key: database.table(connection, *name) for key, name in names.items()},
+        )
+        if database.role == "target":
+            # The source's transaction is the run's snapshot.
+            connection.rollback()
+        return side
+    except DRIVER_ERRORS as error:
+        if failure(error) is not Failure.DISCONNECTED:
+            raise
+        raise ConnectError(
+            role=database.role, address=database.address, reason=reason(error)
+        ) from None
 
 
 def pair_tables(

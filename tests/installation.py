@@ -46,9 +46,13 @@ class PostgresSide:
     """A PostgreSQL database."""
 
     def __init__(self, connection: Any, url: str) -> None:
+        self.url = url
+        self.reconnect(connection)
+
+    def reconnect(self, connection: Any) -> None:
+        """Go on with this connection: the server ended the last one."""
         connection.autocommit = True
         self._connection = connection
-        self.url = url
 
     def execute(self, statement: str) -> list[tuple[Any, ...]]:
         """Run statements; the rows of the last one."""

@@ -62,10 +62,11 @@ class PostgresServer:
     """PostgreSQL on a unix socket and a free TCP port, every login by password (scram-sha-256).
 
     Users: `postgres` (superuser), `loader` (owns the databases made here), `reader` (reads all).
-    Without `fsync` it is fast and outlives kill -9, but not a power cut.
+    Without `fsync` it is fast and outlives kill -9, but not a power cut. It listens to this
+    machine, and to a `network` that is given.
     """
 
-    def __init__(self, *, fsync: bool = False) -> None:
+    def __init__(self, *, fsync: bool = False, network: str | None = None) -> None:
         # Not under TMPDIR: a socket's path holds about 100 bytes, and the server's account
         # must reach it.
         self._root = Path(tempfile.mkdtemp(prefix="batch_sync_pg_", dir="/tmp"))
@@ -78,6 +79,7 @@ class PostgresServer:
             start_new_session=True,
         )
         self._fsync = fsync
+        self._network = network
         self._names = (f"db_{number}" for number in itertools.count(1))
         self._admin: Any = None
         self.socket_directory = self._root
@@ -140,7 +142,7 @@ class PostgresServer:
         )
         on_or_off = "on" if self._fsync else "off"
         settings = {
-            "listen_addresses": f"'{HOST}'",
+            "listen_addresses": "'*'" if self._network else f"'{HOST}'",
             "unix_socket_directories": f"'{self.socket_directory}'",
             "fsync": on_or_off,
             "synchronous_commit": on_or_off,
@@ -151,6 +153,9 @@ class PostgresServer:
         }
         with (self._root / "data" / "postgresql.conf").open("a") as file:
             file.writelines(f"{name} = {value}\n" for name, value in settings.items())
+        if self._network:
+            with (self._root / "data" / "pg_hba.conf").open("a") as file:
+                file.write(f"host all all {self._network} scram-sha-256\n")
 
     def stop(self) -> None:
         if self._admin is not None:

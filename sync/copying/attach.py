@@ -231,7 +231,10 @@ class AttachMover:
         return False
 
     def reset(self) -> None:
-        """Nothing was read ahead, and a file's connection does not break."""
+        """Forget a connection that could not roll back: whoever opens the file next does."""
+        if self._writer is not None and self._writer.get_transaction() is not None:
+            _let_go(self._writer)
+            self._writer = None
 
     def interrupt(self) -> None:
         """Make the statement under way end at once: SQLite looks at `_stopped` as it goes."""
@@ -240,9 +243,15 @@ class AttachMover:
     def close(self) -> None:
         """Let go of both connections."""
         for connection in (self._writer, self._reader):
-            if connection is not None:
-                with suppress(*DRIVER_ERRORS):
-                    connection.close()
+            if connection is not None and not connection.closed:
+                _let_go(connection)
+
+
+def _let_go(connection: Connection) -> None:
+    """Close it without a last statement, which a full disk would refuse, and its locks with it."""
+    with suppress(*DRIVER_ERRORS):
+        connection.invalidate()
+        connection.close()
 
 
 def _target(group: Group) -> str:

@@ -165,12 +165,12 @@ def sync_days_on_full_disk(
     operations = open_operations(load(settings_file))
     try:
         if when == "before":
-            _fill_disk()
+            fill_disk()
         run_id = operations.start(asked(start, end))
     except BatchSyncError as error:
         pipe.send((type(error).__name__, str(error)))
         return
-    _fill_disk()
+    fill_disk()
     pipe.send(run_id)
     pipe.recv()
     operations.wait(run_id)
@@ -178,5 +178,6 @@ def sync_days_on_full_disk(
     pipe.recv()
 
 
-def _fill_disk() -> None:
+def fill_disk() -> None:
+    """From now on no file of this process grows beyond 4 KiB."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
