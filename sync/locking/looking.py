@@ -176,10 +176,16 @@ class Looker:
         return RunStatus.INTERRUPTED, reason
 
 
+def _locks(seen: Evidence) -> str:
+    if 0 < seen.locks_free < seen.locks:
+        return N_("{free} of its {locks} locks are free.")
+    return N_("The lock is free.") if seen.locks_free else N_("The lock is held.")
+
+
 def _sentences(seen: Evidence, holder: Holder) -> tuple[Told, ...]:
     return (
         Told(_PROCESS[seen.process], pid=holder.pid, host=holder.host),
-        Told(N_("The lock is free.") if seen.locks_free else N_("The lock is held.")),
+        Told(_locks(seen), free=seen.locks_free, locks=seen.locks),
         Told(
             N_("Last heartbeat {beat_age_s} s ago, progress {progress_age_s} s ago."),
             beat_age_s=round(seen.beat_age_s),

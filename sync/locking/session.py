@@ -11,7 +11,6 @@ import hashlib
 import threading
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sqlalchemy import text
@@ -46,7 +45,7 @@ THE_LOCK = """l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
       AND ((l.classid::bigint << 32) | l.objid::bigint) = :key"""
 STILL_HELD = text(f"SELECT 1 FROM pg_locks l WHERE l.pid = pg_backend_pid() AND {THE_LOCK}")
 HOLDER_OF = text(f"""
-    SELECT l.pid, COALESCE(a.application_name, '') AS name, a.backend_start::text AS start
+    SELECT COALESCE(a.application_name, '')
     FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid) WHERE {THE_LOCK}""")
 BACKENDS_OF = """
     SELECT {what} FROM pg_stat_activity
@@ -116,8 +115,12 @@ class SessionLock(Lock):
     def holding(self) -> tuple[Conflict, bool] | None:
         """The run that the session is named after; all else is the ledger's to tell."""
         with self._asked() as connection:
-            found = session_holder(connection, self._what)
-        return (Conflict(run_id=found.run_id), False) if found else None
+            name = connection.scalar(HOLDER_OF, {"key": lock_key(self._what)})
+        if name is None:
+            return None
+        prefix = application_name(RunId(""))
+        run_id = RunId(name.removeprefix(prefix)) if name.startswith(prefix) else None
+        return Conflict(run_id=run_id), False
 
     def check(self) -> None:
         """Raise LeaseLost when the session is known to be gone."""
@@ -170,18 +173,6 @@ def open_lock(database: PostgresDatabase, what: str, *, run_id: RunId | None) ->
     return lock
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionHolder:
-    """The backend that holds the key.
-
-    `run_id` is read off its application name, None when that is hidden.
-    """
-
-    pid: int
-    start: str | None
-    run_id: RunId | None
-
-
 def application_name(run_id: RunId) -> str:
     """The name that every connection of a run bears."""
     return f"batch_sync {run_id}"
@@ -206,16 +197,6 @@ def backend(session: Connection) -> tuple[int, str]:
         text("SELECT pid, backend_start::text FROM pg_stat_activity WHERE pid = pg_backend_pid()")
     ).one()
     return found[0], found[1]
-
-
-def session_holder(session: Connection, what: str) -> SessionHolder | None:
-    """Who holds the lock now, None when it is free."""
-    found = session.execute(HOLDER_OF, {"key": lock_key(what)}).first()
-    if found is None:
-        return None
-    prefix = application_name(RunId(""))
-    run_id = RunId(found.name.removeprefix(prefix)) if found.name.startswith(prefix) else None
-    return SessionHolder(pid=found.pid, start=found.start, run_id=run_id)
 
 
 def backends_of(session: Connection, run_id: RunId) -> int:

@@ -1,9 +1,9 @@
 """What the evidence says of a holder: one total function, the first row that fits.
 
 dead     every lock it took is free and its backends are gone
-lost     a lock is free but a backend of its run lives
+lost     a lock is free, but a backend of its run lives, or its process does
 paused   its process is stopped, the locks are held
-unknown  locks held, but the heartbeat is old or there is no such process
+unknown  locks held, but the heartbeat is old or no such process (Redis outlives it)
 stalled  heartbeat young, but no rows move
 running  heartbeat and progress are young
 """
@@ -36,7 +36,8 @@ def verdict(evidence: Evidence, *, heartbeat_old_s: float, stall_after_s: float)
     """The verdict; age alone never makes a holder dead."""
     if evidence.locks_free == evidence.locks and evidence.backends == 0:
         return Verdict.DEAD
-    if evidence.locks_free > 0:
+    lives = evidence.process in {ProcessState.RUNNING, ProcessState.STOPPED}
+    if evidence.locks_free > 0 and (evidence.backends > 0 or lives):
         return Verdict.LOST
     if evidence.process is ProcessState.STOPPED:
         return Verdict.PAUSED

@@ -79,6 +79,20 @@ def test_the_environment_stands_above_the_file_and_secrets_come_from_files(
 
 
 @pytest.mark.parametrize(
+    ("url", "connections"),
+    [("rediss://:p%40ss@redis1:6380/2", 5), ("postgres://lock:hush@db3/locks", 6), ("", 5)],
+)
+def test_the_lock_beside_the_target_may_be_a_secret_and_its_connection_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, connections: int
+) -> None:
+    (tmp_path / "secret").write_text(url + "\n")
+    monkeypatch.setenv("BATCH_SYNC_LOCK__URL_FILE", str(tmp_path / "secret"))
+    settings = load(given_file(WHOLE))
+    assert settings.lock.url.get_secret_value() == url
+    assert settings.connections == connections
+
+
+@pytest.mark.parametrize(
     ("old", "new", "words"),
     [
         ("timezone", "time_zone", "Setting time_zone is wrong (a name that means nothing)"),
@@ -101,6 +115,17 @@ def test_the_environment_stands_above_the_file_and_secrets_come_from_files(
             '[[tables]]\nname="orders"\ndate_column="at"\n[[tables]]',
             "set target_name",
         ),
+        (
+            "[source]",
+            '[lock]\nurl = "mysql://me:hush@h"\n[source]',
+            "lock.url is wrong (a value that is not shown): it must begin with postgresql",
+        ),
+        (
+            "[source]",
+            '[lock]\nurl = "redis://:hush@h/0?tls=1"\n[source]',
+            "it must be redis://:password@host:6379/0",
+        ),
+        ("[source]", "[lock]\nttl_s = 0\n[source]", "For example: [lock] ttl_s = 30"),
         ("[source]", "[source", "cannot be read"),
     ],
 )

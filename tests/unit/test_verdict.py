@@ -22,7 +22,8 @@ def test_the_verdict_is_the_first_row_of_the_table_that_fits(
 ) -> None:
     table = {
         Verdict.DEAD: locks == "all free" and not backends,
-        Verdict.LOST: locks != "all held",
+        Verdict.LOST: locks != "all held"
+        and (backends > 0 or process in {ProcessState.RUNNING, ProcessState.STOPPED}),
         Verdict.PAUSED: process is ProcessState.STOPPED,
         Verdict.UNKNOWN: beat_age_s == OLD_S or process is ProcessState.GONE,
         Verdict.STALLED: progress_age_s == OLD_S,
