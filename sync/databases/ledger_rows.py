@@ -26,10 +26,7 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerRun:
-    """A run as its target remembers it.
-
-    `backend` is the lock session's PID and start, where there is one.
-    """
+    """A run as its target remembers it."""
 
     token: Token
     run_id: RunId
@@ -41,7 +38,6 @@ class LedgerRun:
     progress: Progress
     outcome: RunStatus | None
     reason: Told | None
-    backend: tuple[int, str] | None
     beat_at: datetime
     released_at: datetime | None
     ended_by: str | None
@@ -70,13 +66,12 @@ class LedgerRun:
 
 def ledger_run(row: Any) -> LedgerRun:
     """A row of `batch_sync_run` with the database's `now` beside it."""
-    facts = json.loads(row["holder"])
     now = row["now"] if isinstance(row["now"], datetime) else datetime.fromisoformat(row["now"])
     now = now if now.tzinfo else now.replace(tzinfo=UTC)
     return LedgerRun(
         token=Token(row["token"]),
         run_id=RunId(row["run_id"]),
-        holder=Holder.from_json(facts),
+        holder=Holder.from_json(json.loads(row["holder"])),
         days=DateRange(row["start_date"], row["end_date"]),
         tables=tuple(json.loads(row["tables"])),
         acquired_at=row["acquired_at"],
@@ -89,7 +84,6 @@ def ledger_run(row: Any) -> LedgerRun:
         ),
         outcome=RunStatus(row["outcome"]) if row["outcome"] else None,
         reason=Told(N_("{reason}"), reason=row["reason"]) if row["reason"] else None,
-        backend=(facts["backend_pid"], facts["backend_start"]) if "backend_pid" in facts else None,
         beat_at=row["beat_at"],
         released_at=row["released_at"],
         ended_by=row["ended_by"],
