@@ -36,7 +36,7 @@ TWO_HOLD = N_("In {place} two held one lock at once: locks do not hold there.")
 NOT_FREED = N_("In {place} a lock was not free again after its holder had ended.")
 NOT_TRIED = N_("In {place} no lock could be taken to try it out: {answer}")
 LOCAL_DISK = N_("Lock files must lie on a local disk, not on a network file system such as NFS.")
-DIRECT = N_("Session locks need a direct connection to a PostgreSQL server that takes writes.")
+DIRECT = N_("Such a lock needs a direct connection to one server that takes writes.")
 
 
 def look_at_files(lock_file: Path) -> Iterator[Finding]:

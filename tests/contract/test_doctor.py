@@ -15,13 +15,23 @@ from sync.errors import SchemaError
 from sync.model import RunStatus
 from sync.operations import Operations
 from tests.conftest import unavailable
-from tests.installation import Both, Installation, PostgresSide, SqliteSide, asked, table
+from tests.installation import (
+    Both,
+    Installation,
+    PostgresSide,
+    Side,
+    SqliteSide,
+    asked,
+    table,
+    until,
+)
 from tests.pgbouncer import PgBouncer
 from tests.redis_server import RedisServer
 from tests.servers import Databases, PostgresServer, ServerUnavailableError
 
 ORDERS = table("orders", "day")
 A_TABLE = "CREATE TABLE orders (id INTEGER PRIMARY KEY, day DATE)"
+OF_RUN = "application_name = 'batch_sync ' ||"
 # With a space, an upper case letter and a quotation mark in it.
 FRESH = {"source": 'Fresh "reader', "target": 'Fresh "loader'}
 
@@ -87,7 +97,7 @@ class TestRights:
             postgres.execute('DROP ROLE "{}"'.format(role.replace('"', '""')))
 
     def test_what_is_printed_is_enough_for_roles_that_may_nothing(
-        self, fresh: Both, tmp_path: Path
+        self, fresh: Both, tmp_path: Path, postgres: PostgresServer
     ) -> None:
         fresh.source.execute("CREATE TABLE sales.orders (id INTEGER PRIMARY KEY, day DATE)")
         fresh.source.insert("sales.orders", [(1, "2025-10-01"), (2, "2025-10-02")])
@@ -112,7 +122,21 @@ class TestRights:
         fresh.source.execute("UPDATE sales.orders SET day = '2025-10-02' WHERE id = 1")
         assert place.run("2025-10-02").status is RunStatus.SUCCEEDED
         assert len(set(map(str, fresh.rows("SELECT id, day FROM sales.orders")))) == 1
+        self.take_over(place, fresh.target, postgres)
         assert place.operations().audit().faults == ()
+
+    def take_over(self, place: Installation, target: Side, postgres: PostgresServer) -> None:
+        """The same roles end a run that hangs in its DELETE, and its sessions with it."""
+        target.execute("BEGIN; LOCK TABLE sales.orders IN SHARE MODE")
+        hanging = place.operations()
+        run_id = hanging.start(asked("2025-10-01", allow_shrink=True))
+        waiting = f"SELECT wait_event_type FROM pg_stat_activity WHERE {OF_RUN} '{run_id}'"
+        until(lambda: ("Lock",) in postgres.execute(waiting))
+        ended = place.operations().take_over(run_id, reason="it hangs", force=True)
+        assert ended.status is RunStatus.INTERRUPTED
+        assert postgres.execute(waiting) == []
+        target.execute("ROLLBACK")
+        hanging.wait(run_id, timeout_s=60)
 
     def test_only_what_lacks_is_told_as_lacking(
         self, place: Installation, postgresql: Both
