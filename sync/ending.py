@@ -67,8 +67,14 @@ class Ending:
         return looker.look_at(run, self._parts.clock.now())
 
     def plan(self, run_id: RunId) -> TakeoverPlan:
-        """What a takeover would break, and what speaks for it. Raises as `look`."""
+        """What a takeover would break, and what speaks for it. Raises as `look`, UsageError."""
         run, entry = self._find(run_id)
+        if run.status is RunStatus.QUEUED:
+            raise UsageError(
+                N_("Run {run_id} waits in the queue; it holds nothing."),
+                hint=N_("Cancel withdraws it."),
+                run_id=run_id,
+            )
         if run.status.final:
             ended = Told(N_("It has ended already; nothing is left to do."))
             return TakeoverPlan(
@@ -150,8 +156,8 @@ class Ending:
             return taker.raise_token, self._note, taker.end_backends, self._end_holder, *closing
         if self._goes(run):
             # It may have the one write lock.
-            return self._note, self._end_holder, taker.raise_token, *closing
-        return taker.raise_token, self._note, *closing
+            return self._note, self._end_holder, taker.raise_token, taker.end_backends, *closing
+        return taker.raise_token, self._note, taker.end_backends, *closing
 
     def _note(self, taking: Taking) -> None:
         line = LogLine(at=self._parts.clock.now(), event="run.taken_over", text=taking.why)

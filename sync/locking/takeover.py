@@ -1,7 +1,7 @@
 """A takeover in small steps: each may be done twice, so whoever is killed between two is made good.
 
     raise_token ──► end_backends ──► end_process ──► close        (PostgreSQL)
-    end_process ──► raise_token ──► close                         (SQLite)
+    end_process ──► raise_token ──► end_backends ──► close        (SQLite)
 
 The token comes first: from then on the run commits nothing, whatever becomes of its process. Only
 an SQLite holder has to go before, for it may have the one write lock. Limit: a process elsewhere
@@ -156,9 +156,9 @@ class Taker:
         )
 
     def end_backends(self, taking: Taking) -> None:
-        """End the run's sessions and wait until they are gone: a stopped one keeps its row locks.
+        """End the run's sessions in the target, and what it holds at `[lock] url`.
 
-        What it holds at `lock.url` goes with them.
+        Returns when they are gone: those of a process that is stopped keep their row locks.
         """
         if isinstance(self._target, PostgresDatabase):
             with self._worded(), self._target.session() as session:

@@ -15,10 +15,10 @@ import psutil
 import pytest
 
 from sync.cli import main
-from sync.errors import LeaseHeld, TakeoverRefused, UsageError
+from sync.errors import LeaseHeld, LockError, TakeoverRefused, UsageError
 from sync.locking.holder import current_holder
 from sync.locking.takeover import Taking
-from sync.model import RunId, RunRequest, RunStatus, RunView, Told, Verdict
+from sync.model import Holder, RunId, RunRequest, RunStatus, RunView, Told, Verdict
 from sync.operations import Operations
 from tests.crash.children import (
     Child,
@@ -30,6 +30,7 @@ from tests.crash.children import (
 )
 from tests.crash.days import FIRST_DAY, Days, days_in_postgres, days_in_sqlite
 from tests.installation import Installation, table, until
+from tests.redis_server import RedisServer
 from tests.servers import Databases, PostgresServer
 
 QUICK = {"heartbeat_s": 0.1, "heartbeat_old_s": 0.5, "takeover_grace_s": 0.2}
@@ -52,6 +53,7 @@ STEPS = {
         ("store", "take_over"),
         ("taker", "end_process"),
         ("taker", "raise_token"),
+        ("taker", "end_backends"),
         ("taker", "close"),
         ("store", "finish"),
     ],
@@ -217,6 +219,8 @@ def test_a_holder_on_another_host_is_taken_over_and_when_it_wakes_it_writes_noth
         assert child.told() == 6
         assert versions(days) == {2}
         assert_taken_over(days, elsewhere.operations().run(run_id), by="ada", reason="cut off")
+        audit = operations.audit()
+        assert (audit.overlaps, audit.faults) == (0, ())
 
 
 def test_a_thread_of_this_process_that_hangs_is_taken_over_and_the_process_goes_on(
@@ -260,6 +264,55 @@ def test_an_sqlite_holder_stopped_within_a_write_transaction_is_ended_first(
         assert_taken_over(days, run, by="ada", reason="it hangs")
         assert versions(days) == {1}
         assert_next_start_completes(days)
+
+
+def test_an_sqlite_holder_that_cannot_be_ended_from_here_is_taken_over_unless_it_writes(
+    sqlite_days: Days, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    days, taker = sqlite_days, sqlite_days.installation.operations()
+
+    def elsewhere(user: str | None) -> Holder:
+        return replace(current_holder(user), boot_id="another boot")
+
+    monkeypatch.setattr("sync.operations.current_holder", elsewhere)
+    hangs, go_on = threading.Event(), threading.Event()
+    writing = hanging(days.installation.operations(), hangs, go_on)
+    run_id = writing.start(days.request)
+    hangs.wait()
+    with pytest.raises(LockError, match="is being written"):
+        taker.take_over(run_id, reason="it hangs", force=True)
+    go_on.set()
+    assert writing.wait(run_id).status is RunStatus.SUCCEEDED
+
+    days.write(3)
+    planned = threading.Event()
+    idle = days.installation.operations(before_copying=planned.wait)
+    run_id = idle.start(days.request)
+    until(lambda: "run.planned" in days.installation.events(run_id))
+    breaks = taker.plan_takeover(run_id).breaks
+    assert any("file lock stays held" in str(what) for what in breaks)
+    run = taker.take_over(run_id, reason="it hangs", user="ada", force=True)
+    assert_taken_over(days, run, by="ada", reason="it hangs")
+    with pytest.raises(LeaseHeld):
+        taker.start(days.request)
+    planned.set()
+    assert idle.wait(run_id) == run
+    assert versions(days) == {2}
+
+
+def test_a_holders_key_in_redis_goes_with_a_takeover_long_before_its_time_is_over(
+    sqlite_days: Days, redis: RedisServer, tmp_path: Path
+) -> None:
+    locked = sqlite_days.both.installation(
+        tmp_path / "locked", table("orders", "day"), run=QUICK, lock={"url": redis.url, "ttl_s": 60}
+    )
+    with Child(sync_days_and_hang, locked.settings_file, FIRST_DAY, sqlite_days.last_day) as child:
+        run_id = child.told()
+        child.stop()
+        operations = locked.operations()
+        assert operations.plan_takeover(run_id).verdict is Verdict.PAUSED
+        operations.take_over(run_id, reason="it hangs")
+        assert locked.run(FIRST_DAY, sqlite_days.last_day).status is RunStatus.SUCCEEDED
 
 
 def test_a_holder_that_runs_well_is_refused_and_by_force_it_exits_6(

@@ -11,6 +11,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg2
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -68,6 +69,13 @@ class Host:
         if not well:
             self.run_id = self.open = None
         return well, value
+
+    @property
+    def ended(self) -> bool:
+        """Whether somebody has killed it."""
+        with suppress(psutil.NoSuchProcess):
+            return psutil.Process(self.child.pid).status() == psutil.STATUS_ZOMBIE
+        return True
 
     def crash(self) -> None:
         """Kill it, and boot it again."""
@@ -272,6 +280,9 @@ class LeaseMachine(RuleBasedStateMachine):
         ):
             with suppress(BatchSyncError):
                 self.world.operations.take_over(RunId(run_id), reason="a test", force=True)
+        for host in self.hosts:
+            if host.ended:
+                host.crash()
 
     @rule()
     def back_up(self) -> None:

@@ -4,6 +4,7 @@ import json
 import re
 import string
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -294,6 +295,15 @@ class TestConflicts:
             "Wait for it: add --wait to your command.",
             "Ask it to stop: python -m sync cancel 20261124-095700-abcdef",
         ]
+
+    @pytest.mark.parametrize("value", Verdict)
+    def test_a_holder_that_hangs_can_be_taken_over(self, value: Verdict) -> None:
+        command = 'python -m sync takeover 20261124-095700-abcdef --reason "…"'
+        hangs = value in {Verdict.PAUSED, Verdict.UNKNOWN, Verdict.STALLED}
+        conflict = replace(CONFLICT, verdict=value)
+        told = "\n".join(wording.conflict_lines(conflict, "en", NOW, UTC))
+        places = [action["href"] for action in wording.actions(conflict, "en")]
+        assert (command in told, command in places) == (hangs, hangs)
 
     def test_a_holder_that_has_not_written_its_name_yet(self) -> None:
         assert wording.conflict_lines(Conflict(), "en", NOW, UTC) == [
