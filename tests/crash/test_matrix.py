@@ -157,6 +157,7 @@ def mended_by_the_next_start(its: World, end: str | None) -> None:
     source, target = its.days.rows()
     assert source == target
     its.assert_one_wrote_at_a_time()
+    assert operations.audit().faults == ()
     outcomes = its.outcomes()
     told = {run.id: run.status.value for run in operations.history()}
     assert told == outcomes
