@@ -1,6 +1,6 @@
 """Break what keeps "one at a time", one thing after the other: each must turn a named test red.
 
-    python tests/mutations.py
+    python -m tests.mutations
 
 In a copy of the tree. A mutation is an exact text that stands once in its file; where it no longer
 does, this fails, so that the list cannot rot unseen. Exit 1 when a mutant lives, or when a named

@@ -45,19 +45,24 @@ class Case:
 
 def senseless(step: Step, mishap: Mishap, kind: Kind) -> str | None:
     """Why a combination is left out; None when it is not."""
-    if step.only not in {None, kind}:
-        return "this kind of target has no such step"
-    if mishap.servers and kind == "sqlite":
-        return "SQLite has no server, no sessions and no wire"
-    if mishap is BACKENDS_ENDED and step in (BEFORE_LOCKS[0], ENDED[-1], *FREE):
-        return "there are no backends yet, or any more"
-    if mishap is LOCK_ENDED and step in (*BEFORE_SESSION_LOCK, ENDED[-1], *FREE):
-        return "the lock has no session then"
-    if mishap is EXCEPTION and step is ENDED[-1]:
-        return "it would be put in place of the very call that frees the lock"
-    if mishap is DISK_FULL and step in FREE:
-        return "nothing is written any more"
-    return None
+    rules = (
+        (step.only not in {None, kind}, "this kind of target has no such step"),
+        (mishap.servers and kind == "sqlite", "SQLite has no server, no sessions and no wire"),
+        (
+            mishap is BACKENDS_ENDED and step in (BEFORE_LOCKS[0], ENDED[-1], *FREE),
+            "there are no backends yet, or any more",
+        ),
+        (
+            mishap is LOCK_ENDED and step in (*BEFORE_SESSION_LOCK, ENDED[-1], *FREE),
+            "the lock has no session then",
+        ),
+        (
+            mishap is EXCEPTION and step is ENDED[-1],
+            "it would stand in the place of the very call that frees the lock",
+        ),
+        (mishap is DISK_FULL and step in FREE, "nothing is written any more"),
+    )
+    return next((reason for left_out, reason in rules if left_out), None)
 
 
 def all_cases() -> list[Case]:

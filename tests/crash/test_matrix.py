@@ -6,7 +6,6 @@ A sample runs with all other tests; the whole matrix by `pytest -m matrix -n 2 -
 import os
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import psutil
 import pytest
 
 from sync.errors import LeaseHeld
-from sync.model import RunStatus
+from sync.model import RunId, RunStatus
 from sync.operations import Operations
 from tests.crash.matrix import SAMPLE_EVERY, Case, all_cases
 from tests.crash.mishaps import BACKENDS_ENDED, LOCK_ENDED, RESTART, SIGSTOP, After
@@ -40,9 +39,7 @@ def parameters() -> list[Any]:
 def servers(request: pytest.FixtureRequest) -> Iterator[Servers]:
     postgres = request.getfixturevalue("postgres")
     with BlackHole(postgres.port) as wire:
-        yield Servers(
-            postgres=postgres, databases=request.getfixturevalue("databases"), wire=wire
-        )
+        yield Servers(postgres=postgres, databases=request.getfixturevalue("databases"), wire=wire)
 
 
 @pytest.mark.parametrize("case", parameters())
@@ -109,26 +106,30 @@ def held_up(its: World) -> str | None:
 def others_finish(its: World) -> bool:
     """Another holder syncs all days; whether the lease had to be taken away for it."""
     operations = its.days.installation.operations()
-    taken_over = False
     its.days.write(3)  # so that rows which the first writes now would be seen
-    try:
-        new = operations.start(its.days.request)
-    except LeaseHeld as refusal:
-        held = its.child_run()
-        if held is None or its.outcomes()[held]:
+    held = kept_out_by(operations, its)
+    if held is not None:
+        if held != its.child_run() or its.outcomes()[held]:
             # Before its run is in the ledger and after it has ended there, there is nothing to take
-            # over: whoever stands between a lock and that keeps others out until it wakes or dies.
+            # over: whoever stands between that and a lock keeps others out until it wakes or dies.
             return False
-        assert refusal.conflict.run_id == held
         time.sleep(HEARTBEAT_OLD_S)  # past every timeout
         operations.take_over(held, reason="it hangs", force=True)
-        taken_over = True
-        new = started(operations, its)
-    assert operations.wait(new).status is RunStatus.SUCCEEDED
-    return taken_over
+        assert operations.wait(started(operations, its)).status is RunStatus.SUCCEEDED
+    return held is not None
 
 
-def started(operations: Operations, its: World) -> Any:
+def kept_out_by(operations: Operations, its: World) -> RunId | None:
+    """The run that is in the way of a start, by the refusal; None: it ran, and to the end."""
+    try:
+        run_id = operations.start(its.days.request)
+    except LeaseHeld as refusal:
+        return refusal.conflict.run_id or RunId("")
+    assert operations.wait(run_id).status is RunStatus.SUCCEEDED
+    return None
+
+
+def started(operations: Operations, its: World) -> RunId:
     """The next start, which must not be kept waiting."""
     began = time.monotonic()
     run_id = operations.resume() or operations.start(its.days.request)
@@ -156,6 +157,7 @@ def mended_by_the_next_start(its: World, end: str | None) -> None:
     source, target = its.days.rows()
     assert source == target
     its.assert_one_wrote_at_a_time()
+    assert operations.audit().faults == ()
     outcomes = its.outcomes()
     told = {run.id: run.status.value for run in operations.history()}
     assert told == outcomes

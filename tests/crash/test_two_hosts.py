@@ -84,3 +84,4 @@ def the_other_host_takes_over(its: World, servers: Servers) -> None:
     assert its.everything() == kept
     assert its.outcomes()[first] == RunStatus.INTERRUPTED
     its.assert_one_wrote_at_a_time()
+    assert other.audit().faults == ()

@@ -115,7 +115,9 @@ class World:
 
     def assert_one_wrote_at_a_time(self) -> None:
         """By the target's own log: each under its own lease, and none between another's writes."""
-        log = self.execute("SELECT who, run_id, token, lease_run_id, lease_token FROM log ORDER BY id")
+        log = self.execute(
+            "SELECT who, run_id, token, lease_run_id, lease_token FROM log ORDER BY id"
+        )
         assert all(entry[1:3] == entry[3:] for entry in log), "written under an old token"
         assert all(who == f"batch_sync {run_id}" for who, run_id, *_ in log)
         writers = [run_id for run_id, _ in groupby(entry[1] for entry in log)]
