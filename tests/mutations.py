@@ -36,6 +36,7 @@ class Mutation:
 FENCE = "tests/contract/test_fence.py::test_"
 LOCKS = "tests/contract/test_locks.py::"
 LOCKING = "tests/contract/test_locking.py::test_"
+TAKEOVER = "tests/crash/test_takeover.py::test_"
 COMPARE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call"
 MUTATIONS = (
     Mutation(
@@ -69,8 +70,8 @@ MUTATIONS = (
     Mutation(
         what="token raised above the runs alone",
         file="sync/databases/ledger.py",
-        old='"token": greatest(lease.c.token, highest) + 1',
-        new='"token": highest + 1',
+        old='"token": _greatest(connection, lease.c.token + 1, taken.excluded.token)',
+        new='"token": taken.excluded.token',
         test=FENCE + "tokens_only_grow_even_over_a_lease_from_an_old_backup",
     ),
     Mutation(
@@ -99,10 +100,31 @@ MUTATIONS = (
     Mutation(
         what="start of a PID's process not checked",
         file="sync/locking/holder.py",
-        old="if abs(process.create_time() - holder.process_start) > START_TOLERANCE_S:",
-        new="if False:",
+        old="if abs(process.create_time() - holder.process_start) <= START_TOLERANCE_S:",
+        new="if True:",
         test="tests/unit/test_holder.py::test_a_number_that_another_process_has_now_is_not_the"
         "_holders",
+    ),
+    Mutation(
+        what="whoever has the holder's PID by now is signalled",
+        file="sync/locking/holder.py",
+        old="if abs(process.create_time() - holder.process_start) <= START_TOLERANCE_S:",
+        new="if True:",
+        test=TAKEOVER + "a_process_that_has_the_holders_pid_by_now_is_not_signalled",
+    ),
+    Mutation(
+        what="takeover without comparing the token",
+        file="sync/databases/ledger.py",
+        old="lease.c.run_id == run_id)\n            .values(\n                token=_greatest",
+        new="lease.c.token > 0)\n            .values(\n                token=_greatest",
+        test=FENCE + "a_takeover_of_a_former_run_takes_nothing_from_the_present_one",
+    ),
+    Mutation(
+        what="takeover leaves the key in Redis",
+        file="sync/locking/takeover.py",
+        old="self._lock.revoke(taking.run.id)",
+        new="pass",
+        test=TAKEOVER + "a_holders_key_in_redis_goes_with_a_takeover_long_before_its_time_is_over",
     ),
     Mutation(
         what="Redis key deleted without comparing",

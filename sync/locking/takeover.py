@@ -106,7 +106,7 @@ class Taker:
         """How many sessions a run has in the target."""
         if not isinstance(self._target, PostgresDatabase):
             return 0
-        with self._target.session() as session:
+        with self._worded(), self._target.session() as session:
             return sessions.backends_of(session, run_id)
 
     def raise_token(self, taking: Taking) -> None:

@@ -52,6 +52,13 @@ class Target:
         with self.database.connect() as connection, connection.begin():
             return self.take(connection, run_id)
 
+    def taken_away(self, token: Token, run_id: RunId) -> None:
+        """Raise the token above a run's, committed."""
+        with self.database.connect() as connection, connection.begin():
+            self.ledger.take_away(
+                connection, token=token, run_id=run_id, ended_by="somebody", reason="it hangs"
+            )
+
     def write(self, connection: Connection, token: Token, run_id: RunId) -> None:
         """What a run does in each of its transactions."""
         connection.execute(text("INSERT INTO ink VALUES (:run_id)"), {"run_id": run_id})
@@ -137,6 +144,30 @@ def test_a_run_that_somebody_closed_as_dead_commits_nothing(target: Target) -> N
     ):
         target.write(connection, token, FIRST)
     assert (closed, target.written()) == (True, [])
+
+
+def test_a_takeover_of_a_former_run_takes_nothing_from_the_present_one(target: Target) -> None:
+    former, present = target.taken(FIRST), target.taken(SECOND)
+    target.taken_away(former, FIRST)
+    with target.database.connect() as connection, connection.begin():
+        target.write(connection, present, SECOND)
+    assert target.written() == [SECOND]
+
+
+def test_a_run_that_was_taken_over_commits_nothing_and_the_next_token_is_above_all(
+    target: Target,
+) -> None:
+    token = target.taken(FIRST)
+    target.taken_away(token, FIRST)
+    target.taken_away(token, FIRST)
+    with (
+        target.database.connect() as connection,
+        pytest.raises(LeaseLost),
+        connection.begin(),
+    ):
+        target.write(connection, token, FIRST)
+    assert target.written() == []
+    assert target.taken(SECOND) == token + 2
 
 
 def test_a_takeover_between_fence_and_commit_waits_for_the_commit(postgres_target: Target) -> None:
