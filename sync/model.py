@@ -3,6 +3,7 @@
 Statuses move only along these arrows; every writer asks `MOVES` or `PARTITION_MOVES`:
 
     run        queued -> running -> succeeded | failed | cancelled | interrupted
+               (straight from queued: cancelled when withdrawn, failed when it cannot be started)
     partition  pending -> copying -> done | unchanged | held_back | failed
                (failed and copying go back to pending when a group is tried again)
 """
@@ -114,7 +115,7 @@ class RunStatus(StrEnum):
 
 
 MOVES: Mapping[RunStatus, frozenset[RunStatus]] = {
-    RunStatus.QUEUED: frozenset({RunStatus.RUNNING, RunStatus.CANCELLED}),
+    RunStatus.QUEUED: frozenset({RunStatus.RUNNING, RunStatus.CANCELLED, RunStatus.FAILED}),
     RunStatus.RUNNING: frozenset(
         {RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.INTERRUPTED}
     ),
@@ -340,7 +341,11 @@ class PartitionView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunView:
-    """One run as every view sees it. Times are aware UTC; `error` says why it did not succeed."""
+    """One run as every view sees it. Times are aware UTC; `error` says why it did not succeed.
+
+    While it is queued, `holder` is who asked for it, `started_at` when, and `error` why the last
+    try to start it came to nothing.
+    """
 
     id: RunId
     status: RunStatus
@@ -361,6 +366,22 @@ class RunView:
     held_back: int = 0
     failed: int = 0
     current: str | None = None
+
+    @property
+    def withdrawn(self) -> bool:
+        """Whether it was taken out of the queue before its turn."""
+        return self.status is RunStatus.CANCELLED and self.token is None
+
+    @property
+    def request(self) -> RunRequest:
+        """What was asked for."""
+        return RunRequest(
+            days=self.days,
+            tables=self.tables,
+            only=self.only,
+            allow_shrink=self.allow_shrink,
+            since_token=self.since_token,
+        )
 
     @property
     def duration_s(self) -> float:

@@ -8,11 +8,11 @@ one poller only.
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from sync.errors import BatchSyncError, StoreError
-from sync.locking.holder import current_user
+from sync.locking.holder import any_lives, current_user
 from sync.model import Only, RunStatus, RunView, Verdict
 
 if TYPE_CHECKING:
@@ -40,8 +40,9 @@ class Snapshot:
     `state` is "idle", or the status of the present run ("queued", "running"), or, while its holder
     does not look well, the verdict ("stalled", "paused", "unknown", "lost"). `run` is the present
     run, None when idle; `shown` the run whose days and samples are given here: the present one,
-    else the newest. `timezone` is the settings', in which days begin and times are shown. `problem`
-    is there when something could not be read.
+    else the newest. `queue` holds the requests that wait, the next one first; `served` is whether a
+    live process would start them. `timezone` is the settings', in which days begin and times are
+    shown. `problem` is there when something could not be read.
     """
 
     taken_at: datetime
@@ -60,7 +61,14 @@ class Snapshot:
     demo: bool
     connections: int
     timezone: str
+    queue: tuple[RunView, ...] = ()
+    served: bool = True
     problem: Told | None = None
+
+    @property
+    def last_run(self) -> RunView | None:
+        """The newest run that has ended."""
+        return next((run for run in self.recent if run.status.final and not run.withdrawn), None)
 
     @property
     def busy(self) -> bool:
@@ -128,6 +136,7 @@ class SnapshotReader:
         self._looker = looker
         self._clock = clock
         self._place = place
+        self._queue = store.queue(place.target)
         self._data_range: Kept[tuple[date, date] | None] = Kept(
             data_range, clock, max_age_s=RANGE_S, default=None
         )
@@ -149,9 +158,10 @@ class SnapshotReader:
         store, target = self._store, self._place.target
         run, verdict, evidence = self.present()
         recent = store.recent(target, RECENT)
-        shown = run or (recent[0] if recent else None)
+        shown = run or next((view for view in recent if not view.withdrawn), None)
+        queue = tuple(view for view in self._queue.waiting() if run is None or view.id != run.id)
         known = shown is not None and any(view.id == shown.id for view in recent)
-        return self._snapshot(
+        read = self._snapshot(
             run=run,
             verdict=verdict,
             evidence=evidence,
@@ -163,6 +173,8 @@ class SnapshotReader:
             sparklines=store.sparklines([view.id for view in recent], SPARKS),
             problem=self._data_range.problem or self._elsewhere.problem,
         )
+        served = not queue or any_lives(self._queue.processes(self._clock.now()))
+        return replace(read, queue=queue, served=served)
 
     def present(self) -> tuple[RunView | None, Verdict | None, tuple[Told, ...]]:
         """The present run with its verdict; the run of a holder found dead is closed on the way."""

@@ -46,6 +46,10 @@ AllowShrink = Annotated[
     bool,
     typer.Option("--allow-shrink", help="Replace days whose source has far fewer rows, too."),
 ]
+Queue = Annotated[
+    bool,
+    typer.Option("--queue", help="Do not wait here: a dashboard or server starts it in its turn."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 
 

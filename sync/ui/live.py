@@ -56,7 +56,8 @@ def poll(live: Live, snapshot: Snapshot, operations: Operations, reader: Reader)
             st.rerun()
         live.fill(now, reader)
 
-    st.fragment(refresh, run_every=POLL_BUSY_S if snapshot.busy else POLL_IDLE_S)()
+    moving = snapshot.busy or bool(snapshot.queue)
+    st.fragment(refresh, run_every=POLL_BUSY_S if moving else POLL_IDLE_S)()
 
 
 def _run_id(snapshot: Snapshot) -> RunId | None:
@@ -73,6 +74,8 @@ def _shape(snapshot: Snapshot) -> tuple[object, ...]:
         snapshot.tables,
         run and (run.id, run.cancel),
         shown and (shown.id, shown.status, shown.held_back, shown.failed),
+        tuple((request.id, request.error) for request in snapshot.queue),
+        snapshot.served,
         bool(snapshot.recent),
         bool(snapshot.log),
     )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from sync.model import CancelMode
-from sync.ui import actions, chart, form, header, news, reader, recent, state_card, strip
+from sync.ui import actions, chart, form, header, news, queue, reader, recent, state_card, strip
 from sync.ui.elements import card
 from sync.ui.live import Live, poll
 
@@ -48,6 +48,7 @@ def draw(operations: Operations) -> None:
     with right, card("form", stretch=True):
         st.header(me.gettext("New sync"), anchor=False)
         form.draw(snapshot, operations, me)
+    queue.draw(snapshot, operations, me)
     _pictures(snapshot, me, live)
     poll(live, snapshot, operations, me)
 

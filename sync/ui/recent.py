@@ -74,7 +74,7 @@ def _result(run: RunView, reader: Reader) -> Markup:
     if trouble_of(run) is Trouble.HELD_BACK:
         sign, word = "!", reader.status("held_back")
     else:
-        sign, word = SIGNS[run.status], reader.status(run.status)
+        sign, word = SIGNS[run.status], reader.run_status(run)
     return join(
         tag("span", sign, class_=f"sign {run.status.value}", aria_hidden="true"), f" {word}"
     )

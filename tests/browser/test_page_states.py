@@ -80,7 +80,7 @@ def opened(
     [(state, "wide-light-en") for state in SNAPSHOTS]
     + [
         (state, "phone-dark-zh")
-        for state in ("never", "running", "failed", "held_back", "succeeded")
+        for state in ("never", "running", "queued", "failed", "held_back", "succeeded")
     ],
 )
 def test_it_is_accessible_and_fits(

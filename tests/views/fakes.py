@@ -145,10 +145,26 @@ def ended(status: RunStatus, bad: PartitionStatus | None = None, **changes: obje
     )
 
 
+QUEUE = tuple(
+    a_run(
+        RunStatus.QUEUED,
+        id=RunId(f"20261124-09{minute}00-{user[:2]}0001"),
+        holder=replace(HOLDER, user=user, host=host),
+        started_at=NOW - timedelta(minutes=30 - minute),
+        days=days,
+        token=None,
+    )
+    for minute, user, host, days in (
+        (21, "ana.ruiz", "etl-02", DateRange(date(2026, 11, 17), date(2026, 11, 23))),
+        (26, "sam.okoro", "notebook-of-sam-in-the-long-corridor", DAYS),
+    )
+)
+
 SNAPSHOTS = {
     "never": a_snapshot(None, log=(), samples=(), demo=True),
     "running": a_snapshot(a_run()),
     "counting": a_snapshot(a_run(progress=Progress(), current=None), partitions=(), samples=()),
+    "queued": a_snapshot(a_run(), queue=QUEUE),
     "stopping": a_snapshot(a_run(cancel=CancelMode.AFTER_GROUP)),
     "stalled": unwell(Verdict.STALLED, "Process {pid} on {host} is alive."),
     "paused": unwell(Verdict.PAUSED, "Process {pid} on {host} is stopped (paused)."),
@@ -186,6 +202,13 @@ class FakeOperations:
         self.calls.append(("start", request, key))
         return self._go()
 
+    def enqueue(self, request: RunRequest, *, key: str) -> RunId:
+        self.calls.append(("enqueue", request, key))
+        if self.refuses:
+            raise self.refuses
+        self.name = "queued"
+        return QUEUE[0].id
+
     def resume(self, run_id: RunId, *, key: str, allow_shrink: bool) -> RunId:
         assert key
         self.calls.append(("resume", run_id, allow_shrink))
@@ -193,6 +216,9 @@ class FakeOperations:
 
     def cancel(self, run_id: RunId, mode: CancelMode) -> RunId:
         self.calls.append(("cancel", run_id, mode))
+        if run_id != RUN:
+            self.name = "running"
+            return run_id
         self.name = "stopping" if mode is CancelMode.AFTER_GROUP else "cancelled"
         return run_id
 
