@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sync.databases.failures import DRIVER_ERRORS
+from sync.databases.stop import shut_down_unless
 from sync.dates import checked
 from sync.doctor import Doctor
 from sync.ending import Ending
@@ -122,6 +123,12 @@ class Operations:
             way = parts.way(run_id)
             undo.callback(way.close)
             reading, writing = way.open()
+            begun = threading.Event()
+            undo.callback(begun.set)
+            # There is no run yet that could be taken over: a server that hangs must not keep the
+            # locks for ever.
+            patience_s = parts.settings.run.stall_after_s
+            shut_down_unless(begun, patience_s, (reading, writing), held.shut_down)
             pairs = self._pairs(request, reading=reading, writing=writing)
             # The source is busy with counting while the target is with the lease.
             counting = self._counting(pairs, request, reading)
@@ -145,21 +152,25 @@ class Operations:
                 clock=parts.clock,
             )
             parts.engine.start(run_id, Runner(order))
+            begun.set()
             undo.pop_all()
         return run_id
 
     def _pairs(
         self, request: RunRequest, *, reading: Connection, writing: Connection
     ) -> Sequence[TablePair]:
-        """Every table of a request, looked at on both sides. Raises SchemaError."""
+        """Every table of a request, looked at on both sides. Raises SchemaError, ConnectError."""
         parts = self._parts
         tables = chosen_tables(parts.settings.tables, request.tables)
         there, here = look(
             tables, source=parts.source, target=parts.target, reading=reading, writing=writing
         )
         zone = parts.settings.zone
-        pairs = [pair_tables(table, source=there, target=here, zone=zone) for table in tables]
-        writing.rollback()
+        try:
+            pairs = [pair_tables(table, source=there, target=here, zone=zone) for table in tables]
+            writing.rollback()
+        except DRIVER_ERRORS as error:
+            raise not_taken(error, parts.target) from None
         return pairs
 
     def _counting(
