@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sync.databases.failures import DRIVER_ERRORS
+from sync.databases.stop import shut_down_unless
 from sync.dates import checked
 from sync.errors import BatchSyncError, Cancelled, LeaseHeld, StoreError, UnknownRun
 from sync.locking.holder import current_holder, current_user, on_this_host
@@ -28,6 +29,7 @@ from sync.store import NewRun
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import date
 
     from sqlalchemy import Connection
 
@@ -118,6 +120,12 @@ class Starting:
             way = parts.way(run_id)
             undo.callback(way.close)
             reading, writing = way.open()
+            # There is no run yet that could be taken over: a server that hangs must not keep the
+            # locks for ever.
+            begun = threading.Event()
+            undo.callback(begun.set)
+            patience_s = parts.settings.run.stall_after_s
+            shut_down_unless(begun, patience_s, (reading, writing), held.shut_down)
             pairs = self._pairs(request, reading=reading, writing=writing)
             # The source is busy with counting while the target is with the lease.
             counting = self._counting(pairs, request, reading)
@@ -137,35 +145,51 @@ class Starting:
                 queued=queued is not None,
             )
             self._record(new, closed)
-            order = Order(
-                request=request,
-                pairs=pairs,
-                counting=counting,
-                among=among,
-                lease=lease,
-                way=way,
-                target=parts.target,
-                store=parts.store,
-                run=parts.settings.run,
-                zone=parts.settings.zone,
-                clock=parts.clock,
-            )
-            parts.engine.start(run_id, Runner(order))
+            self._hand_over(request, lease, way, pairs, counting, among)
+            begun.set()
             undo.pop_all()
         return run_id
+
+    def _hand_over(
+        self,
+        request: RunRequest,
+        lease: Lease,
+        way: Way,
+        pairs: Sequence[TablePair],
+        counting: Counting,
+        among: frozenset[tuple[str, date]] | None,
+    ) -> None:
+        parts = self._parts
+        order = Order(
+            request=request,
+            pairs=pairs,
+            counting=counting,
+            among=among,
+            lease=lease,
+            way=way,
+            target=parts.target,
+            store=parts.store,
+            run=parts.settings.run,
+            zone=parts.settings.zone,
+            clock=parts.clock,
+        )
+        parts.engine.start(lease.run_id, Runner(order))
 
     def _pairs(
         self, request: RunRequest, *, reading: Connection, writing: Connection
     ) -> Sequence[TablePair]:
-        """Every table of a request, looked at on both sides. Raises SchemaError."""
+        """Every table of a request, looked at on both sides. Raises SchemaError, ConnectError."""
         parts = self._parts
         tables = chosen_tables(parts.settings.tables, request.tables)
         there, here = look(
             tables, source=parts.source, target=parts.target, reading=reading, writing=writing
         )
         zone = parts.settings.zone
-        pairs = [pair_tables(table, source=there, target=here, zone=zone) for table in tables]
-        writing.rollback()
+        try:
+            pairs = [pair_tables(table, source=there, target=here, zone=zone) for table in tables]
+            writing.rollback()
+        except DRIVER_ERRORS as error:
+            raise not_taken(error, parts.target) from None
         return pairs
 
     def _counting(

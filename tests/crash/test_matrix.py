@@ -16,7 +16,8 @@ from sync.errors import LeaseHeld
 from sync.model import RunId, RunStatus
 from sync.operations import Operations
 from tests.crash.matrix import SAMPLE_EVERY, Case, all_cases
-from tests.crash.mishaps import BACKENDS_ENDED, LOCK_ENDED, RESTART, SIGSTOP, After
+from tests.crash.mishaps import BACKENDS_ENDED, CUT_OFF, LOCK_ENDED, RESTART, SIGSTOP, After
+from tests.crash.steps import BEFORE_TOKEN
 from tests.crash.world import HEARTBEAT_OLD_S, Servers, World, world
 from tests.installation import until
 from tests.wires import BlackHole
@@ -92,15 +93,25 @@ def held_up(its: World) -> str | None:
         its.child.tell("done")
     taken_over = others_finish(its)
     kept = its.everything()
+    if its.case.mishap is CUT_OFF and its.case.step in BEFORE_TOKEN:
+        # It gives up by itself: as long as it has no run, nobody could take it over.
+        end = told_or_gone(its)
+        let_go(its)
+        return end
+    let_go(its)
+    end = told_or_gone(its)
+    if taken_over:
+        assert its.everything() == kept
+    return end
+
+
+def let_go(its: World) -> None:
+    """End what holds it up."""
     if its.case.mishap is not SIGSTOP:
         assert its.servers is not None
         its.servers.wire.mend()
     elif its.child.process.is_alive():
         its.child.wake()
-    end = told_or_gone(its)
-    if taken_over:
-        assert its.everything() == kept
-    return end
 
 
 def others_finish(its: World) -> bool:

@@ -28,6 +28,7 @@ QUICK = {
     "lock_timeout_s": 2,
     "connect_timeout_s": 2,
     "takeover_grace_s": 0.2,
+    "stall_after_s": 3,
 }
 # Who wrote a checkpoint, and who had the lease then. The day's rows commit with it.
 LEASE = "l.run_id, l.token FROM batch_sync_lease l"
