@@ -274,7 +274,7 @@ def test_an_sqlite_holder_that_cannot_be_ended_from_here_is_taken_over_unless_it
     def elsewhere(user: str | None) -> Holder:
         return replace(current_holder(user), boot_id="another boot")
 
-    monkeypatch.setattr("sync.operations.current_holder", elsewhere)
+    monkeypatch.setattr("sync.starting.current_holder", elsewhere)
     hangs, go_on = threading.Event(), threading.Event()
     writing = hanging(days.installation.operations(), hangs, go_on)
     run_id = writing.start(days.request)
