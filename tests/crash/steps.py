@@ -94,17 +94,17 @@ HOLDING = (
     Step(name="day to be deleted", port=MOVER, method="delete_days"),
     Step(name="day deleted", port=MOVER, method="delete_days", after=True),
     Step(name="mid-copy", port=Pipe, method="read", nth=2),
+    Step(name="copied", port=MOVER, method="load", after=True),
+    Step(name="checkpoint written", port=Ledger, method="write_checkpoints", after=True),
+    Step(name="fence passed", port=Lease, method="fence", after=True),
     Step(
-        name="copied, outgrown the cache",
-        port=MOVER,
-        method="load",
+        name="fence passed, cache outgrown",
+        port=Lease,
+        method="fence",
         after=True,
         large=True,
         only="sqlite",
     ),
-    Step(name="copied", port=MOVER, method="load", after=True),
-    Step(name="checkpoint written", port=Ledger, method="write_checkpoints", after=True),
-    Step(name="fence passed", port=Lease, method="fence", after=True),
     Step(name="committed", port=Tracker, method="done"),
     Step(name="third group", port=MOVER, method="delete_days", nth=3, after=True),
     Step(name="heartbeat", port=Lease, method="beat", awaited=True),
@@ -142,7 +142,7 @@ def interpose(step: Step, kind: Kind, befall: Callable[[], None]) -> None:
     else:
         _around(step.owner(kind), step.method, act, nth=step.nth, after=step.after)
     if step.large:
-        _when_fresh(lambda driver: driver.execute("PRAGMA cache_size = 1"))
+        _when_fresh(_have_a_small_cache)
     if step.awaited:
         _around(MOVER[kind], "delete_days", lambda: reached.wait(AWAITED_S))
 
@@ -162,6 +162,12 @@ def _around(
         return result
 
     setattr(owner, method, wrapped)
+
+
+def _have_a_small_cache(driver: Any) -> None:
+    # Both in pages: what is over it goes to the file before the commit.
+    for setting in ("cache_size", "cache_spill"):
+        driver.execute(f"PRAGMA {setting} = 1")
 
 
 def _within_statement(act: Callable[[], None]) -> None:
