@@ -6,9 +6,18 @@ notes who did it and why, so that history tells it however the run ends after th
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from sync.errors import N_, LeaseHeld, LeaseLost, TakeoverRefused, UnknownRun, UsageError
+from sync.errors import (
+    N_,
+    LeaseHeld,
+    LeaseLost,
+    StoreError,
+    TakeoverRefused,
+    UnknownRun,
+    UsageError,
+)
 from sync.locking.holder import current_holder
 from sync.locking.takeover import Fate, Taking
 from sync.model import CancelMode, LogLine, RunStatus, TakeoverPlan, Told, Verdict
@@ -155,13 +164,19 @@ class Ending:
         if taker.ends_sessions:
             return taker.raise_token, self._note, taker.end_backends, self._end_holder, *closing
         if self._goes(run):
-            # It may have the one write lock.
-            return self._note, self._end_holder, taker.raise_token, taker.end_backends, *closing
+            # It may have the one lock that writes, and then nobody reads.
+            return self._note_and_end, taker.raise_token, taker.end_backends, *closing
         return taker.raise_token, self._note, taker.end_backends, *closing
 
     def _note(self, taking: Taking) -> None:
         line = LogLine(at=self._parts.clock.now(), event="run.taken_over", text=taking.why)
-        self._parts.store.take_over(taking.run.id, line)
+        # Who was paused while he wrote the store is ended all the same, and `_close` notes it.
+        with suppress(StoreError):
+            self._parts.store.take_over(taking.run.id, line)
+
+    def _note_and_end(self, taking: Taking) -> None:
+        self._note(taking)
+        self._end_holder(taking)
 
     def _end_holder(self, taking: Taking) -> None:
         if not self._parts.engine.take_from(taking.run.id, LeaseLost(reason=taking.why)):

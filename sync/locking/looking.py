@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sync.databases.ledger_rows import LedgerRun
-    from sync.locking.lock import TargetLock
+    from sync.locking.lock import Held, TargetLock
     from sync.model import Conflict, Holder, RunId, RunView
     from sync.settings import RunSettings
 
@@ -103,12 +103,21 @@ class Looker:
             # A holder elsewhere has his lock file on a disk of his own: the others tell alone.
             if not others or (on_this_host(holder) and held_by(file, run_id)):
                 his.append(held_by(file, run_id))
-            with self._lock.reading(held) as connection:
-                if self.ledger.under_other_locks(connection, run_id, held.fingerprint):
-                    his.append(True)  # what cannot be asked counts as held
+            if self._under_other_locks(held, run_id):
+                his.append(True)  # what cannot be asked counts as held
             session = held.session
             backends = sessions.backends_of(session.connection, run_id) if session else 0
         return len(his), his.count(False), backends
+
+    def _under_other_locks(self, held: Held, run_id: RunId) -> bool:
+        try:
+            with self._lock.reading(held) as connection:
+                return self.ledger.under_other_locks(connection, run_id, held.fingerprint)
+        except (*DRIVER_ERRORS, ConnectError):
+            # A large transaction of SQLite lets nobody read.
+            if isinstance(self._target, PostgresDatabase):
+                raise
+            return True
 
     def ledger_runs(self, limit: int = 20) -> list[LedgerRun]:
         """The newest runs that the target itself remembers. Raises ConnectError."""

@@ -1,7 +1,7 @@
 """The world of one case of the crash matrix: days, a log of who wrote, and a run at its step."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import groupby
@@ -91,6 +91,7 @@ class World:
 
     case: Case
     days: Days
+    before: Mapping[str, Any]
     child: Child
     servers: Servers | None
 
@@ -143,6 +144,7 @@ def world(case: Case, folder: Path, servers: Servers | None) -> Iterator[World]:
         days.installation.run(FIRST_DAY, days.last_day)
         days.both.target.execute(POSTGRES_LOG if servers else SQLITE_LOG)
         days.write(2)
+        before = days.standing()
         if case.step.former:
             days.both.target.execute(DIED)
         wire = servers.wire if servers and case.mishap is CUT_OFF else None
@@ -152,7 +154,7 @@ def world(case: Case, folder: Path, servers: Servers | None) -> Iterator[World]:
         place = (case.elsewhere, wire.namespace if wire else None)
         child = stack.enter_context(Child(sync_into, *arguments, *names, *place))
         assert child.told() == "at", "it never came to its step"
-        yield World(case=case, days=days, child=child, servers=servers)
+        yield World(case=case, days=days, before=before, child=child, servers=servers)
 
 
 def another_host(days: Days, folder: Path, wire: Wire | None) -> Installation:
