@@ -98,11 +98,16 @@ def _body(taking: Taking, verdict: Verdict, operations: Operations, reader: Read
         return
     _tell(plan, reader)
     if plan.needs_force:
-        command = tag("code", TAKEOVER.format(run_id=plan.run.id) + " --force")
         text = _("It is alive, so this page does not take it over. On the command line, by force:")
-        show(paragraph(text, " ", command))
+        by_force(taking.run_id, text)
         return
     _form(taking, plan, operations, reader)
+
+
+def by_force(run_id: RunId, text: str) -> None:
+    """`text`, and the command that ends even a run that is well."""
+    command = tag("code", TAKEOVER.format(run_id=run_id) + " --force")
+    show(paragraph(text, " ", command, look="note"))
 
 
 def _ask(taking: Taking, verdict: Verdict, operations: Operations) -> None:
@@ -140,7 +145,9 @@ def _form(taking: Taking, plan: TakeoverPlan, operations: Operations, reader: Re
             max_chars=REASON_MAX,
         )
         typed = st.text_input(
-            _("To confirm, type the last characters of the run's id: {end}").format(end=f"**{end}**"),
+            _("To confirm, type the last characters of the run's id: {end}").format(
+                end=f"**{end}**"
+            ),
             key="takeover_typed",
             autocomplete="off",
         )
