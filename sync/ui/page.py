@@ -13,7 +13,19 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from sync.model import CancelMode
-from sync.ui import actions, chart, form, header, news, queue, reader, recent, state_card, strip
+from sync.ui import (
+    actions,
+    chart,
+    form,
+    header,
+    news,
+    queue,
+    reader,
+    recent,
+    state_card,
+    strip,
+    takeover,
+)
 from sync.ui.elements import card
 from sync.ui.live import Live, poll
 
@@ -96,6 +108,7 @@ def _cancel_buttons(run: RunView, operations: Operations, me: Reader) -> None:
                 on_click=actions.cancel,
                 args=(operations, run.id, CancelMode.NOW),
             )
+            takeover.by_force(run.id, _("Should it not obey, end it by force:"))
 
 
 def _pictures(snapshot: Snapshot, me: Reader, live: Live) -> None:
