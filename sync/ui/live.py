@@ -33,9 +33,16 @@ class Live:
     def __init__(self) -> None:
         self._parts: list[tuple[DeltaGenerator, Part]] = []
 
-    def leave(self, part: Part) -> None:
-        """Leave a place here, for `part` to fill."""
-        self._parts.append((st.empty(), part))
+    def leave(self, part: Part, *, now: Markup | None = None) -> None:
+        """Leave a place here, for `part` to fill.
+
+        What it holds `now` goes out with the place: it never stands empty, and stays the element
+        that it was.
+        """
+        place = st.empty()
+        if now:
+            show(now, place)
+        self._parts.append((place, part))
 
     def fill(self, snapshot: Snapshot, reader: Reader) -> None:
         """Draw what moves."""

@@ -49,7 +49,7 @@ def draw(operations: Operations) -> None:
     _begin(state_card.title(snapshot, me), me)
     live = Live()
     # First, so that nothing that comes and goes before it makes it another element.
-    live.leave(state_card.spoken)
+    live.leave(state_card.spoken, now=state_card.spoken(snapshot, me))
     header.notices(snapshot, me)
     news.draw(snapshot, operations, me, live)
     left, right = st.columns([3, 2], gap="small")
