@@ -146,7 +146,10 @@ class Ending:
             taker = current_holder(user)
             by = f"{taker.user}@{taker.host}"
             why = Told(N_("Taken over by {by}: {reason}"), by=by, reason=said)
-            self._end(Taking(run=plan.run, by=by, why=why))
+            try:
+                self._end(Taking(run=plan.run, by=by, why=why))
+            finally:
+                self._parts.snapshots.look_anew()
         return self._find(run_id)[0]
 
     def _end(self, taking: Taking) -> None:

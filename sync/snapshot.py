@@ -101,6 +101,10 @@ class Kept(Generic[T]):
                 self._guard.release()
         return self._value
 
+    def forget(self) -> None:
+        """Ask anew the next time."""
+        self._asked_at = None
+
     def _refresh(self) -> None:
         try:
             self._value = self._ask()
@@ -196,6 +200,10 @@ class SnapshotReader:
         """Close a run whose holder is dead, in target and store."""
         status, why = self._looker.close_dead(run.id, run.holder, by=current_user())
         self._store.finish(run.id, status, error=why, at=self._clock.now())
+
+    def look_anew(self) -> None:
+        """Whoever held the lease may have been ended just now."""
+        self._elsewhere.forget()
 
     def _view_of(self, conflict: Conflict) -> RunView | None:
         """A run that only its lock or its target tells of, as a view.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from sync.model import Verdict
-from sync.ui import actions, conflict, form, outcome
+from sync.ui import actions, conflict, form, outcome, takeover
 from sync.ui.elements import card, paragraph
 from sync.ui.markup import Markup, show
 
@@ -36,10 +36,12 @@ def draw(snapshot: Snapshot, operations: Operations, reader: Reader, live: Live)
         error_card(reader.gettext("That did not work"), refusal, reader)
     now = conflict.present(snapshot, reader)
     in_the_way = now or held
+    takeover.draw(in_the_way, operations, reader)
     if in_the_way and (held or not in_the_way.yours or in_the_way.verdict is not Verdict.RUNNING):
         with _conflict_card(in_the_way, reader, live, refused=held is not None):
             if in_the_way.verdict not in GIVES_WAY:
                 _queue_button(snapshot, operations, reader)
+            takeover.offer(in_the_way, reader)
     elif snapshot.shown and not now:
         _outcome_card(snapshot, snapshot.shown, operations, reader, live)
 
@@ -58,7 +60,8 @@ def _conflict_card(drawn: Conflict, reader: Reader, live: Live, *, refused: bool
     with card("conflict", "amber"):
         st.header(conflict.heading(drawn, reader), anchor=False, icon=":material/lock:")
         live.leave(partial(_conflict_details, drawn, refused=refused))
-        yield
+        with st.container(horizontal=True):
+            yield
 
 
 def _queue_button(snapshot: Snapshot, operations: Operations, reader: Reader) -> None:

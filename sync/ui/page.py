@@ -16,6 +16,7 @@ from sync.model import CancelMode
 from sync.ui import actions, chart, form, header, news, queue, reader, recent, state_card, strip
 from sync.ui.elements import card
 from sync.ui.live import Live, poll
+from sync.wording import TAKEOVER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,6 +90,8 @@ def _cancel_buttons(run: RunView, operations: Operations, me: Reader) -> None:
             st.markdown(
                 _("Stop at once? What is being copied is rolled back; days that are done stay.")
             )
+            force = f"`{TAKEOVER.format(run_id=run.id)} --force`"
+            st.caption(_("To end it without its consent: {command}").format(command=force))
             st.button(
                 _("Yes, cancel now"),
                 key="cancel_now",

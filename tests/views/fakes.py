@@ -22,6 +22,7 @@ from sync.model import (
     RunStatus,
     RunView,
     Sample,
+    TakeoverPlan,
     Token,
     Told,
     Verdict,
@@ -52,6 +53,7 @@ DIED = Told(
     pid=HOLDER.pid,
     host=HOLDER.host,
 )
+TAKEN = Told("Taken over by {by}: {reason}", by="ada@etl-01", reason="its host is cut off")
 PLANNED = Told(
     "Planned: {partitions:,} partitions with {rows:,} rows.", partitions=61, rows=12_191_800
 )
@@ -178,6 +180,7 @@ SNAPSHOTS = {
     "failed": ended(RunStatus.FAILED, PartitionStatus.FAILED, failed=3, error=BAD_ERROR),
     "held_back": ended(RunStatus.FAILED, PartitionStatus.HELD_BACK, held_back=3),
     "interrupted": ended(RunStatus.INTERRUPTED, error=DIED),
+    "taken_over": ended(RunStatus.INTERRUPTED, error=TAKEN),
     "cancelled": ended(RunStatus.CANCELLED),
     "problem": a_snapshot(
         None,
@@ -221,6 +224,35 @@ class FakeOperations:
             return run_id
         self.name = "stopping" if mode is CancelMode.AFTER_GROUP else "cancelled"
         return run_id
+
+    def plan_takeover(self, run_id: RunId) -> TakeoverPlan:
+        self.calls.append(("plan_takeover", run_id))
+        now = self.snapshot()
+        assert now.run
+        assert now.verdict
+        return TakeoverPlan(
+            run=now.run,
+            verdict=now.verdict,
+            evidence=now.evidence,
+            breaks=(
+                Told(
+                    "What is being copied ({what}) is rolled back; {done} of {total} partitions"
+                    " stay.",
+                    what=now.run.current,
+                    done=MIDWAY.partitions_done,
+                    total=MIDWAY.partitions_total,
+                ),
+                Told("Database sessions that are ended: {count}.", count=3),
+            ),
+            needs_force=now.verdict is Verdict.RUNNING,
+        )
+
+    def take_over(self, run_id: RunId, *, reason: str) -> RunView:
+        self.calls.append(("take_over", run_id, reason))
+        if self.refuses:
+            raise self.refuses
+        self.name = "taken_over"
+        return a_run(RunStatus.INTERRUPTED, error=TAKEN)
 
     def _go(self) -> RunId:
         if self.refuses:
