@@ -13,10 +13,21 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from sync.model import CancelMode
-from sync.ui import actions, chart, form, header, news, queue, reader, recent, state_card, strip
+from sync.ui import (
+    actions,
+    chart,
+    form,
+    header,
+    news,
+    queue,
+    reader,
+    recent,
+    state_card,
+    strip,
+    takeover,
+)
 from sync.ui.elements import card
 from sync.ui.live import Live, poll
-from sync.wording import TAKEOVER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,8 +101,6 @@ def _cancel_buttons(run: RunView, operations: Operations, me: Reader) -> None:
             st.markdown(
                 _("Stop at once? What is being copied is rolled back; days that are done stay.")
             )
-            force = f"`{TAKEOVER.format(run_id=run.id)} --force`"
-            st.caption(_("To end it without its consent: {command}").format(command=force))
             st.button(
                 _("Yes, cancel now"),
                 key="cancel_now",
@@ -99,6 +108,7 @@ def _cancel_buttons(run: RunView, operations: Operations, me: Reader) -> None:
                 on_click=actions.cancel,
                 args=(operations, run.id, CancelMode.NOW),
             )
+            takeover.by_force(run.id, _("Should it not obey, end it by force:"))
 
 
 def _pictures(snapshot: Snapshot, me: Reader, live: Live) -> None:

@@ -21,11 +21,13 @@ ROOT = Path(__file__).parent.parent.parent
 WIDTHS = {"wide": 1280, "phone": 390}
 MINE = "mine"  # the running run, started by a click on this very page
 TAKEOVER = "takeover"  # the dialog over the run that gives no sign of life
+DIALOG_HEIGHT = 680
 OPENED_AS = {MINE: "never", TAKEOVER: "unknown"}
 README = {
     "running": (MINE, "wide", "light", "en"),
     "conflict": ("running", "wide", "dark", "en"),
     "phone": ("running", "phone", "dark", "zh"),
+    TAKEOVER: (TAKEOVER, "wide", "light", "en"),
 }
 
 
@@ -34,7 +36,11 @@ def main() -> None:
     every = "--all" in sys.argv
     looks = [(w, c, lang) for w in WIDTHS for c in ("light", "dark") for lang in ("en", "zh")]
     wanted = (
-        {f"{s}-{w}-{c}-{lang}": (s, w, c, lang) for s in (*OPENED_AS, *SNAPSHOTS) for w, c, lang in looks}
+        {
+            f"{s}-{w}-{c}-{lang}": (s, w, c, lang)
+            for s in (*OPENED_AS, *SNAPSHOTS)
+            for w, c, lang in looks
+        }
         if every
         else README
     )
@@ -69,14 +75,9 @@ def _take(browser: Browser, address: str, look: tuple[str, str, str, str], file:
             page.locator(".st-key-takeover_now button").wait_for()
         page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
         page.wait_for_timeout(600)
-        page.set_viewport_size(
-            {
-                "width": WIDTHS[width],
-                "height": page.evaluate(
-                    "document.querySelector('[data-testid=stMainBlockContainer]').scrollHeight"
-                ),
-            }
-        )
+        content = "document.querySelector('[data-testid=stMainBlockContainer]').scrollHeight"
+        height = DIALOG_HEIGHT if state == TAKEOVER else page.evaluate(content)
+        page.set_viewport_size({"width": WIDTHS[width], "height": height})
         page.wait_for_timeout(300)
         page.screenshot(path=file)
 

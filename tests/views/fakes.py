@@ -54,6 +54,21 @@ DIED = Told(
     host=HOLDER.host,
 )
 TAKEN = Told("Taken over by {by}: {reason}", by="ada@etl-01", reason="its host is cut off")
+BREAKS = (
+    Told(
+        "What is being copied ({what}) is rolled back; {done} of {total} partitions stay.",
+        what="orders 2026-10-13",
+        done=42,
+        total=61,
+    ),
+    Told("Database sessions that are ended: {count}.", count=3),
+    Told(
+        "Process {pid} on {host} cannot be ended from here;"
+        " should it go on, it can commit nothing any more.",
+        pid=HOLDER.pid,
+        host=HOLDER.host,
+    ),
+)
 PLANNED = Told(
     "Planned: {partitions:,} partitions with {rows:,} rows.", partitions=61, rows=12_191_800
 )
@@ -131,10 +146,15 @@ def a_snapshot(run: RunView | None, *, shown: RunView | None = None, **changes: 
     return replace(snapshot, **changes)
 
 
-def unwell(verdict: Verdict, evidence: str, **facts: object) -> Snapshot:
+def unwell(verdict: Verdict, process: str, *, beat_age_s: int, progress_age_s: int) -> Snapshot:
     """A holder that does not look well."""
-    told = Told(evidence, pid=HOLDER.pid, host=HOLDER.host, **facts)
-    return a_snapshot(a_run(), state=verdict.value, verdict=verdict, evidence=(told,))
+    ages = "Last heartbeat {beat_age_s} s ago, progress {progress_age_s} s ago."
+    evidence = (
+        Told(process, pid=HOLDER.pid, host=HOLDER.host),
+        Told("The lock is held."),
+        Told(ages, beat_age_s=beat_age_s, progress_age_s=progress_age_s),
+    )
+    return a_snapshot(a_run(), state=verdict.value, verdict=verdict, evidence=evidence)
 
 
 def ended(status: RunStatus, bad: PartitionStatus | None = None, **changes: object) -> Snapshot:
@@ -168,11 +188,18 @@ SNAPSHOTS = {
     "counting": a_snapshot(a_run(progress=Progress(), current=None), partitions=(), samples=()),
     "queued": a_snapshot(a_run(), queue=QUEUE),
     "stopping": a_snapshot(a_run(cancel=CancelMode.AFTER_GROUP)),
-    "stalled": unwell(Verdict.STALLED, "Process {pid} on {host} is alive."),
-    "paused": unwell(Verdict.PAUSED, "Process {pid} on {host} is stopped (paused)."),
+    "stalled": unwell(
+        Verdict.STALLED, "Process {pid} on {host} is alive.", beat_age_s=1, progress_age_s=75
+    ),
+    "paused": unwell(
+        Verdict.PAUSED,
+        "Process {pid} on {host} is stopped (paused).",
+        beat_age_s=9,
+        progress_age_s=10,
+    ),
     "unknown": unwell(
         Verdict.UNKNOWN,
-        "Last heartbeat {beat_age_s} s ago, progress {progress_age_s} s ago.",
+        "Process {pid} on {host} cannot be seen from here.",
         beat_age_s=41,
         progress_age_s=43,
     ),
@@ -234,16 +261,7 @@ class FakeOperations:
             run=now.run,
             verdict=now.verdict,
             evidence=now.evidence,
-            breaks=(
-                Told(
-                    "What is being copied ({what}) is rolled back; {done} of {total} partitions"
-                    " stay.",
-                    what=now.run.current,
-                    done=MIDWAY.partitions_done,
-                    total=MIDWAY.partitions_total,
-                ),
-                Told("Database sessions that are ended: {count}.", count=3),
-            ),
+            breaks=BREAKS,
             needs_force=now.verdict is Verdict.RUNNING,
         )
 
