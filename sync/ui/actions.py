@@ -53,6 +53,7 @@ def resume(operations: Operations, run_id: RunId, *, allow_shrink: bool) -> None
 def cancel(operations: Operations, run_id: RunId, mode: CancelMode) -> None:
     """Ask the present run to stop, or withdraw a queued one."""
     forget_refusal()
+    forget_takeover()
     try:
         # A run that is unknown has ended meanwhile; the page shows how.
         with suppress(UnknownRun):
@@ -82,6 +83,11 @@ def forget_refusal() -> None:
     st.session_state.pop("refusal", None)
 
 
+def forget_takeover() -> None:
+    """Neither is what came of a takeover."""
+    st.session_state.pop("taking", None)
+
+
 def own_runs() -> frozenset[RunId]:
     """The runs that were started from this browser tab."""
     return frozenset(st.session_state.get("own_runs", ()))
@@ -104,6 +110,7 @@ def _start_key() -> str:
 
 def _accepted(run_id: RunId | None, news: str) -> None:
     forget_refusal()
+    forget_takeover()
     st.session_state["accepted_at"] = time.monotonic()
     if run_id is not None and run_id not in own_runs():
         st.session_state["own_runs"] = own_runs() | {run_id}

@@ -41,6 +41,7 @@ def draw(snapshot: Snapshot, operations: Operations, reader: Reader, live: Live)
         with _conflict_card(in_the_way, reader, live, refused=held is not None):
             if in_the_way.verdict not in GIVES_WAY:
                 _queue_button(snapshot, operations, reader)
+            takeover.offer(in_the_way, reader)
     elif snapshot.shown and not now:
         _outcome_card(snapshot, snapshot.shown, operations, reader, live)
 
@@ -59,8 +60,8 @@ def _conflict_card(drawn: Conflict, reader: Reader, live: Live, *, refused: bool
     with card("conflict", "amber"):
         st.header(conflict.heading(drawn, reader), anchor=False, icon=":material/lock:")
         live.leave(partial(_conflict_details, drawn, refused=refused))
-        takeover.offer(drawn, reader)
-        yield
+        with st.container(horizontal=True):
+            yield
 
 
 def _queue_button(snapshot: Snapshot, operations: Operations, reader: Reader) -> None:

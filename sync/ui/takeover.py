@@ -35,7 +35,7 @@ class Taking:
     """A takeover from this browser tab: the dialog while it is open, then what came of it.
 
     It is changed in place: unlike `st.session_state`, that cannot be cut short by the next click.
-    `told` is there once the run has ended, `present` the run that a third one has begun by then.
+    `told` is there once the run has ended; the next start or cancel of this tab clears it away.
     """
 
     run_id: RunId
@@ -44,7 +44,6 @@ class Taking:
     plan: TakeoverPlan | None = None
     refusal: Told | None = None
     told: Told | None = None
-    present: RunId | None = None
 
 
 def offer(conflict: Conflict, reader: Reader) -> None:
@@ -66,16 +65,15 @@ def draw(conflict: Conflict | None, operations: Operations, reader: Reader) -> N
         return
     present = conflict.run_id if conflict else None
     if taking.told:
-        if present == taking.present:
-            text = reader.told(taking.told)
-            show(tag("p", "✓ ", text, class_="bs-notice good", role="status"))
-            return
+        next_step = "" if conflict else reader.gettext("A new sync can start now.")
+        text = f"✓ {reader.told(taking.told)} {next_step}"
+        show(tag("p", text, class_="bs-notice good", role="status"))
     elif taking.open and conflict and conflict.holder and present == taking.run_id:
         title = reader.gettext("Take over the sync of {who}").format(who=conflict.holder.user)
         dialog = st.dialog(title, width="medium", on_dismiss=partial(_dismiss, taking))
         dialog(_body)(taking, conflict.verdict, operations, reader)
-        return
-    st.session_state.pop("taking")
+    else:
+        actions.forget_takeover()
 
 
 def _open(run_id: RunId) -> None:
@@ -172,15 +170,14 @@ def _take(taking: Taking, run: RunView, operations: Operations, reason: str) -> 
     except LeaseHeld as refusal:
         third = refusal.conflict.holder
         text = N_("Run {run_id} of {who} was taken over; meanwhile {third} has begun another sync.")
-        taking.present = refusal.conflict.run_id
         taking.told = Told(text, **facts, third=third.user if third else "?")
     except BatchSyncError as error:
         taking.refusal = error.told
         return
     else:
-        text = N_("Run {run_id} of {who} had ended by itself. A new sync can start now.")
+        text = N_("Run {run_id} of {who} had ended by itself.")
         if ended.status is RunStatus.INTERRUPTED:
-            text = N_("Run {run_id} of {who} was taken over. A new sync can start now.")
+            text = N_("Run {run_id} of {who} was taken over.")
         taking.told = Told(text, **facts)
     actions.forget_refusal()
 
