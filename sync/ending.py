@@ -20,7 +20,8 @@ from sync.errors import (
 )
 from sync.locking.holder import current_holder
 from sync.locking.takeover import Fate, Taking
-from sync.model import CancelMode, LogLine, RunStatus, TakeoverPlan, Told, Verdict
+from sync.model import CancelMode, LogLine, RunStatus, TakeoverPlan, Verdict
+from sync.told import Told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

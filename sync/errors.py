@@ -27,7 +27,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from sync.model import Told
+from sync.told import Told
 
 if TYPE_CHECKING:
     from sync.model import Conflict

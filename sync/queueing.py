@@ -34,8 +34,9 @@ from sync.errors import (
     StoreError,
 )
 from sync.locking.holder import any_lives, current_holder, current_user
-from sync.model import LogLine, RunId, RunStatus, Told, Verdict
+from sync.model import LogLine, RunId, RunStatus, Verdict
 from sync.pairing import chosen_tables
+from sync.told import Told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -32,8 +32,9 @@ from sync.errors import (
     LeaseLost,
     StoreError,
 )
-from sync.model import CancelMode, PartitionStatus, Plan, RunStatus, Told
+from sync.model import CancelMode, PartitionStatus, Plan, RunStatus
 from sync.planning import cut_groups, plan_range
+from sync.told import Told
 from sync.tracking import Tracker, together
 
 if TYPE_CHECKING:

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
     from sync.clock import Clock
     from sync.locking.looking import Looker
-    from sync.model import Conflict, LogLine, PartitionView, Sample, Told
+    from sync.model import Conflict, LogLine, PartitionView, Sample
     from sync.store import Store
+    from sync.told import Told
 
 T = TypeVar("T")
 RECENT = 10

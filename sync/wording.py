@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from datetime import datetime, tzinfo
 
     from sync.errors import BatchSyncError
-    from sync.model import RunView, Told
+    from sync.model import RunView
+    from sync.told import Told
 
 LOCALES = ("en", "zh_CN")
 LOCALE_DIR = Path(__file__).parent / "locale"

@@ -40,7 +40,8 @@ from sync.databases.ledger_rows import Checkpoint, LedgerRun, ledger_run
 from sync.databases.ledger_schema import LedgerTables
 from sync.databases.shape import quoted
 from sync.errors import N_, LeaseLost, LocksDiffer, SchemaError
-from sync.model import DateRange, Holder, Progress, RunId, RunStatus, Token, Told
+from sync.model import DateRange, Holder, Progress, RunId, RunStatus, Token
+from sync.told import Told
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -15,7 +15,8 @@ from sync.databases.sqlite import SqliteDatabase
 from sync.errors import N_, BatchSyncError, ConnectError, LeaseLost, RightsError
 from sync.locking import session as sessions
 from sync.locking.holder import ProcessState, process_state
-from sync.model import DateRange, Holder, Progress, RunId, RunStatus, Token, Told, Verdict
+from sync.model import DateRange, Holder, Progress, RunId, RunStatus, Token, Verdict
+from sync.told import Told
 
 if TYPE_CHECKING:
     import threading

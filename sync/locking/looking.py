@@ -18,7 +18,8 @@ from sync.locking.holder import ProcessState, on_this_host, process_state
 from sync.locking.lease import why_closed
 from sync.locking.port import held_by
 from sync.locking.verdict import Evidence, verdict
-from sync.model import RunStatus, Told, Verdict
+from sync.model import RunStatus, Verdict
+from sync.told import Told
 
 if TYPE_CHECKING:
     from datetime import datetime

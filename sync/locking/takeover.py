@@ -29,7 +29,8 @@ from sync.locking import session as sessions
 from sync.locking.holder import ProcessState, process_of, process_state
 from sync.locking.lease import RAISE_TIMEOUT_MS, not_taken
 from sync.locking.lock import conflict_of
-from sync.model import RunStatus, Told
+from sync.model import RunStatus
+from sync.told import Told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

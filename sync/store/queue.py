@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, func, select, update
 
-from sync.model import Holder, LogLine, RunId, RunRequest, RunStatus, RunView, Told
+from sync.model import Holder, LogLine, RunId, RunRequest, RunStatus, RunView
 from sync.store.rows import event_row, request_row, run_view
 from sync.store.schema import event_table, process_table, run_table
+from sync.told import Told
 
 if TYPE_CHECKING:
     from collections.abc import Callable

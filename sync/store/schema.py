@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-from sync.model import Told
+from sync.told import Told
 
 if TYPE_CHECKING:
     from sqlalchemy import Dialect

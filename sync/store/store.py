@@ -27,7 +27,6 @@ from sync.model import (
     RunView,
     Sample,
     Token,
-    Told,
 )
 from sync.store.queue import StoredQueue
 from sync.store.rows import (
@@ -39,6 +38,7 @@ from sync.store.rows import (
     run_view,
 )
 from sync.store.schema import ToldText, event_table, partition_table, run_table, sample_table
+from sync.told import Told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from gettext import NullTranslations
 
     from sync.errors import BatchSyncError
-    from sync.model import RunId, RunView, Told, Verdict
+    from sync.model import RunId, RunView, Verdict
+    from sync.told import Told
 
 # By locale: how a language stands in the address, and how its speakers call it.
 CODES = {"en": "en", "zh_CN": "zh"}

@@ -16,7 +16,8 @@ import streamlit as st
 
 from sync.ending import REASON_MAX
 from sync.errors import N_, BatchSyncError, LeaseHeld
-from sync.model import RunStatus, Told
+from sync.model import RunStatus
+from sync.told import Told
 from sync.ui import actions
 from sync.ui.elements import bullets, paragraph, stack
 from sync.ui.markup import show, tag

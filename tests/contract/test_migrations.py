@@ -12,10 +12,11 @@ from alembic.migration import MigrationContext
 from sqlalchemy import URL, Connection, create_engine, make_url
 
 from sync.locking.holder import current_holder
-from sync.model import LogLine, RunId, RunStatus, Told
+from sync.model import LogLine, RunId, RunStatus
 from sync.store import Store
 from sync.store.schema import metadata
 from sync.store.store import MIGRATIONS
+from sync.told import Told
 from tests.installation import asked
 from tests.servers import Databases
 

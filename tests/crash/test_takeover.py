@@ -18,8 +18,9 @@ from sync.cli import main
 from sync.errors import LeaseHeld, LockError, TakeoverRefused, UsageError
 from sync.locking.holder import current_holder
 from sync.locking.takeover import Taking
-from sync.model import Holder, RunId, RunRequest, RunStatus, RunView, Told, Verdict
+from sync.model import Holder, RunId, RunRequest, RunStatus, RunView, Verdict
 from sync.operations import Operations
+from sync.told import Told
 from tests.crash.children import (
     Child,
     hanging,

@@ -31,9 +31,9 @@ from sync.model import (
     Progress,
     RunId,
     RunStatus,
-    Told,
     Verdict,
 )
+from sync.told import Told
 from sync.tracking import together
 
 PACKAGE = Path(sync.__file__).parent

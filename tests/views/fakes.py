@@ -24,10 +24,10 @@ from sync.model import (
     Sample,
     TakeoverPlan,
     Token,
-    Told,
     Verdict,
 )
 from sync.snapshot import Snapshot
+from sync.told import Told
 
 NOW = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
 DAYS = DateRange(date(2026, 9, 1), date(2026, 10, 31))
