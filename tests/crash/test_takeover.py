@@ -212,7 +212,10 @@ def test_a_holder_on_another_host_is_taken_over_and_when_it_wakes_it_writes_noth
         plan = operations.plan_takeover(run_id)
         assert plan.verdict is Verdict.UNKNOWN
         assert any("cannot be ended from here" in str(what) for what in plan.breaks)
+        seen = operations.snapshot()
+        assert (seen.run and seen.run.id, seen.verdict) == (run_id, Verdict.UNKNOWN)
         run = operations.take_over(run_id, reason="cut off", user="ada")
+        assert operations.snapshot().run is None
         assert_taken_over(days, run, by="ada", reason="cut off")
         assert_next_start_completes(days)
         days.write(3)  # what it would write now, were it let
