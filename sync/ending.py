@@ -7,6 +7,7 @@ notes who did it and why, so that history tells it however the run ends after th
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sync.errors import (
@@ -65,10 +66,13 @@ class Ending:
         try:
             return self._parts.store.run(run_id), None
         except UnknownRun:
-            entry = self._parts.looker.entry(run_id)
-            if entry is None:
-                raise
-            return entry.view(), entry
+            if entry := self._parts.looker.entry(run_id):
+                return entry.view(), entry
+            # Its holder has the locks, and hangs before its run stands anywhere else.
+            beginning = self._parts.lock.beginning(run_id)
+            if beginning and (run := beginning.view()):
+                return run, None
+            raise
 
     def _verdict(self, run: RunView, entry: LedgerRun | None) -> Look:
         looker = self._parts.looker
@@ -151,6 +155,8 @@ class Ending:
                 self._end(Taking(run=plan.run, by=by, why=why))
             finally:
                 self._parts.snapshots.look_anew()
+            if plan.run.token is None:  # it stood at its locks alone
+                return replace(plan.run, status=RunStatus.INTERRUPTED, error=why)
         return self._find(run_id)[0]
 
     def _end(self, taking: Taking) -> None:

@@ -211,6 +211,27 @@ class Conflict:
     verdict: Verdict = Verdict.RUNNING
     yours: bool = False
 
+    def view(self) -> RunView | None:
+        """The run that its lock or its target tells of; None without a name."""
+        if self.holder is None or self.run_id is None or self.days is None:
+            return None
+        since = self.holder.since
+        return RunView(
+            id=self.run_id,
+            status=RunStatus.RUNNING,
+            days=self.days,
+            tables=self.tables,
+            only=Only.ALL,
+            allow_shrink=False,
+            token=None,
+            since_token=None,
+            holder=self.holder,
+            progress=self.progress,
+            started_at=since,
+            beat_at=since,
+            progress_at=since,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedPartition:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from sync.errors import BatchSyncError, StoreError
 from sync.locking.holder import any_lives, current_user
-from sync.model import Only, RunStatus, RunView, Verdict
+from sync.model import RunView, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -211,29 +211,12 @@ class SnapshotReader:
 
         None when it has just ended here.
         """
-        if conflict.holder is None or conflict.run_id is None or conflict.days is None:
-            return None
         if any(
             run.id == conflict.run_id and run.status.final
             for run in self._store.recent(self._place.target, RECENT)
         ):
             return None
-        since = conflict.holder.since
-        return RunView(
-            id=conflict.run_id,
-            status=RunStatus.RUNNING,
-            days=conflict.days,
-            tables=conflict.tables,
-            only=Only.ALL,
-            allow_shrink=False,
-            token=None,
-            since_token=None,
-            holder=conflict.holder,
-            progress=conflict.progress,
-            started_at=since,
-            beat_at=since,
-            progress_at=since,
-        )
+        return conflict.view()
 
     def _snapshot(
         self,

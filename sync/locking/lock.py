@@ -157,6 +157,12 @@ class TargetLock:
                     return conflict
         return None
 
+    def beginning(self, run_id: RunId) -> Conflict | None:
+        """Who has a lock under this id, as he wrote beside it. Raises LockError, ConnectError."""
+        with self.open() as held, self._asked():
+            found = (lock.holding() for lock in held.locks)
+            return next((told[0] for told in found if told and told[0].run_id == run_id), None)
+
     def revoke(self, run_id: RunId) -> None:
         """Take away what a run holds at `[lock] url`. Raises LockError, ConnectError."""
         if self._at_url:

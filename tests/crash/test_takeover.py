@@ -24,6 +24,7 @@ from tests.crash.children import (
     sync_days,
     sync_days_and_hang,
     sync_on_another_host,
+    take_locks_and_hang,
 )
 from tests.crash.days import FIRST_DAY, Days
 from tests.crash.takeovers import (
@@ -158,6 +159,21 @@ def test_a_thread_of_this_process_that_hangs_is_taken_over_and_the_process_goes_
             days.installation.operations().start(days.request)
         assert refusal.value.conflict.run_id == holder
         assert (days.standing(), operations.run(run_id), in_target(days, run_id)) == before
+
+
+def test_a_holder_that_hangs_before_its_run_stands_anywhere_is_ended_by_its_id(days: Days) -> None:
+    operations = days.installation.operations()
+    arguments = (days.installation.settings_file, FIRST_DAY, days.last_day)
+    with Child(take_locks_and_hang, *arguments) as child:
+        run_id = child.told()
+        with pytest.raises(LeaseHeld) as refusal:
+            operations.start(days.request)
+        assert refusal.value.conflict.run_id == run_id
+        until(lambda: operations.plan_takeover(run_id).verdict is Verdict.UNKNOWN)
+        run = operations.take_over(run_id, reason="it hangs", user="ada")
+        assert (run.id, run.status) == (run_id, RunStatus.INTERRUPTED)
+        child.process.join(5)
+        assert_next_start_completes(days)
 
 
 def test_an_sqlite_holder_stopped_within_a_write_transaction_is_ended_first(
