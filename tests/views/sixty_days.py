@@ -1,6 +1,8 @@
 """What the tests of command line and HTTP sync: SQLite to SQLite, sixty small days."""
 
+import contextlib
 import json
+import random
 import sqlite3
 import subprocess
 import time
@@ -9,6 +11,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from tests.installation import Installation, table
 
@@ -94,16 +98,22 @@ def hurry(site: Installation) -> None:
 
 
 def between_groups(site: Installation, statement: str) -> None:
-    """Run a statement in the target as soon as no group is being written."""
+    """Run a statement in the target as soon as no group is being written.
+
+    Whoever writes there is paused at some moment after the other, until one is between two groups.
+    """
     target = sqlite3.connect(site.folder.parent / "target.db", timeout=0, isolation_level=None)
-    until = time.monotonic() + 30
-    while True:
-        # SQLite's own waiting sleeps up to 100 ms between looks, and misses the moment.
-        try:
+    holder = psutil.Process(json.loads(site.cli("status", "--json").stdout)["run"]["holder"]["pid"])
+    until = time.monotonic() + 60
+    done = False
+    while not done:
+        assert time.monotonic() < until
+        time.sleep(random.uniform(0, 0.02))  # noqa: S311 - any moment
+        holder.suspend()
+        with contextlib.suppress(sqlite3.OperationalError):
             target.execute(statement)
-            break
-        except sqlite3.OperationalError:
-            assert time.monotonic() < until
+            done = True
+        holder.resume()
     target.close()
 
 
