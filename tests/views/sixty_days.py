@@ -135,7 +135,7 @@ def child(site: Installation, *arguments: str) -> subprocess.Popen[str]:
 
 def status_when_copying(site: Installation) -> dict[str, Any]:
     """What `status --json` says once a run has done its first partition."""
-    until = time.monotonic() + 30
+    until = time.monotonic() + 90
     while time.monotonic() < until:
         status: dict[str, Any] = json.loads(site.cli("status", "--json").stdout)
         if status["run"] and status["run"]["progress"]["partitions_done"]:
