@@ -63,15 +63,21 @@ class Ending:
         return run, self._verdict(run, entry)
 
     def _find(self, run_id: RunId) -> tuple[RunView, LedgerRun | None]:
+        parts = self._parts
         try:
-            return self._parts.store.run(run_id), None
+            run = parts.store.run(run_id, target=parts.target_name)
+            if run.status is not RunStatus.QUEUED:
+                return run, None
+            # Its turn may have come, while its holder hangs before the store says so.
+            entry = parts.looker.entry(run_id)
+            return (entry.view(), entry) if entry and not entry.released_at else (run, None)
         except UnknownRun:
-            if entry := self._parts.looker.entry(run_id):
+            if entry := parts.looker.entry(run_id):
                 return entry.view(), entry
             # Its holder has the locks, and hangs before its run stands anywhere else.
-            beginning = self._parts.lock.beginning(run_id)
-            if beginning and (run := beginning.view()):
-                return run, None
+            beginning = parts.lock.beginning(run_id)
+            if beginning and (seen := beginning.view()):
+                return seen, None
             raise
 
     def _verdict(self, run: RunView, entry: LedgerRun | None) -> Look:
@@ -125,7 +131,7 @@ class Ending:
         if count := taker.sessions(run.id):
             yield Told(N_("Database sessions that are ended: {count}."), count=count)
         yield taker.consequence(run.holder)
-        if not self._goes(run) and not taker.ends_sessions:
+        if not self._goes(run) and taker.has_file(run.id):
             yield Told(
                 N_("Its file lock stays held: the next start waits until that process ends.")
             )
@@ -189,7 +195,10 @@ class Ending:
         self._end_holder(taking)
 
     def _end_holder(self, taking: Taking) -> None:
-        if not self._parts.engine.take_from(taking.run.id, LeaseLost(reason=taking.why)):
+        if self._parts.engine.take_from(taking.run.id, LeaseLost(reason=taking.why)):
+            return
+        # A run that has ended by itself leaves a process that may do other work by now.
+        if not self._parts.taker.has_let_go(taking):
             self._parts.taker.end_process(taking)
 
     def _close(self, taking: Taking) -> None:

@@ -48,7 +48,7 @@ class History:
     def run(self, run_id: RunId) -> RunView:
         """One run. Raises UnknownRun."""
         try:
-            return self.store.run(run_id)
+            return self.store.run(run_id, target=self.target_name)
         except UnknownRun:
             found = next((run for run in self.recent(HISTORY_MAX) if run.id == run_id), None)
             if found is None:

@@ -5,6 +5,7 @@ Gather the evidence, tell the verdict, close the run of one that died.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -56,6 +57,7 @@ class Looker:
         self._lock = lock
         self._run = run
         self.ledger = lock.ledger
+        self._moved: tuple[object, float] = (None, 0.0)  # how far a run was, and since when
 
     def look(
         self, holder: Holder, run_id: RunId, *, beat_age_s: float, progress_age_s: float
@@ -90,11 +92,20 @@ class Looker:
         )
 
     def look_from_afar(self, run: LedgerRun) -> Look:
-        """The verdict on a holder that shares nothing but the target. Raises as `look`."""
+        """The verdict on a holder that shares nothing but the target. Raises as `look`.
+
+        Whether its rows move is told by two looks of this process.
+        """
         # An SQLite target is not told that a run lives: a process that can be seen says so itself.
         untold = isinstance(self._target, SqliteDatabase) and on_this_host(run.holder)
         age_s = 0.0 if untold else run.beat_age_s
-        return self.look(run.holder, run.run_id, beat_age_s=age_s, progress_age_s=age_s)
+        done = (run.run_id, run.progress.rows_done, run.progress.partitions_done)
+        if done != self._moved[0]:
+            self._moved = (done, time.monotonic())
+        still_s = 0.0 if untold else time.monotonic() - self._moved[1]
+        return self.look(
+            run.holder, run.run_id, beat_age_s=age_s, progress_age_s=max(age_s, still_s)
+        )
 
     def _probe(self, run_id: RunId, holder: Holder) -> tuple[int, int, int]:
         """How many locks a run took, how many it no longer has, and how many backends it has."""

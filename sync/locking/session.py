@@ -142,7 +142,9 @@ class SessionLock(Lock):
     def revoke(self, run_id: RunId) -> None:
         """End the run's sessions in this database, and with them what they lock."""
         with self._asked() as connection:
-            end_backends(connection, run_id, timeout_s=BACKENDS_GONE_S)
+            left = end_backends(connection, run_id, timeout_s=BACKENDS_GONE_S)
+        if left:
+            raise not_ended(self.name, left)
 
     def shut_down(self) -> None:
         """Shut the session's socket down."""
@@ -204,6 +206,16 @@ def backends_of(session: Connection, run_id: RunId) -> int:
     """How many backends of a run live."""
     asked = text(BACKENDS_OF.format(what="count(*)"))
     return int(session.scalar(asked, {"name": application_name(run_id)}) or 0)
+
+
+def not_ended(place: str, left: int) -> LockError:
+    """That sessions of a run do not obey."""
+    return LockError(
+        N_("{count} sessions of the run in {lock} do not end, and keep its locks."),
+        hint=N_("Try again; if they stay, end them in the server."),
+        count=left,
+        lock=place,
+    )
 
 
 def end_backends(session: Connection, run_id: RunId, *, timeout_s: float) -> int:

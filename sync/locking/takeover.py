@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,7 @@ from sync.locking import session as sessions
 from sync.locking.holder import ProcessState, process_of, process_state
 from sync.locking.lease import RAISE_TIMEOUT_MS, not_taken
 from sync.locking.lock import conflict_of
+from sync.locking.port import held_by
 from sync.model import RunStatus
 from sync.told import Told
 
@@ -163,8 +164,40 @@ class Taker:
         """
         if isinstance(self._target, PostgresDatabase):
             with self._worded(), self._target.session() as session:
-                sessions.end_backends(session, taking.run.id, timeout_s=sessions.BACKENDS_GONE_S)
+                left = sessions.end_backends(
+                    session, taking.run.id, timeout_s=sessions.BACKENDS_GONE_S
+                )
+            if left:
+                raise sessions.not_ended(self._target.address, left)
         self._lock.revoke(taking.run.id)
+
+    def has_let_go(self, taking: Taking) -> bool:
+        """Whether the run has ended by itself meanwhile, and holds nothing any more.
+
+        One that has lost its sessions, and whose process can obey, gets some time for it.
+        """
+        obeys = self.ends_sessions and self.fate(taking.run.holder) is Fate.ENDED
+        deadline = time.monotonic() + (self._grace_s if obeys else 0)
+        while not self._has_ended(taking):
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(POLL_S)
+        return self._lock.beginning(taking.run.id) is None
+
+    def _has_ended(self, taking: Taking) -> bool:
+        if taking.run.token is None:
+            return True  # its locks alone tell
+        # A file that is being written cannot be read: then its writer has not let go.
+        with suppress(*DRIVER_ERRORS), self._target.connect(reads=True) as connection:
+            with connection.begin():
+                entry = self._ledger.entry(connection, taking.run.id)
+            return entry is not None and entry.released_at is not None
+        return False
+
+    def has_file(self, run_id: RunId) -> bool:
+        """Whether the lock file of this machine names the run."""
+        with self._lock.open() as held:
+            return held_by(held.locks[0], run_id)
 
     def end_process(self, taking: Taking) -> None:
         """End the holder's process where that can be done from here; never this very one."""

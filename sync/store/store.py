@@ -294,10 +294,13 @@ class Store:
             found = connection.scalar(select(run_table.c.id).where(run_table.c.start_key == key))
         return RunId(found) if found else None
 
-    def run(self, run_id: RunId) -> RunView:
-        """One run. Raises UnknownRun."""
+    def run(self, run_id: RunId, *, target: str | None = None) -> RunView:
+        """One run; with a `target`, of that one only. Raises UnknownRun."""
+        wanted = select(run_table).where(run_table.c.id == run_id)
+        if target is not None:
+            wanted = wanted.where(run_table.c.target == target)
         with self._transaction() as connection:
-            row = connection.execute(select(run_table).where(run_table.c.id == run_id)).first()
+            row = connection.execute(wanted).first()
         if row is None:
             raise UnknownRun(run_id=run_id)
         return run_view(row)

@@ -176,6 +176,45 @@ def test_a_holder_that_hangs_before_its_run_stands_anywhere_is_ended_by_its_id(d
         assert_next_start_completes(days)
 
 
+def test_a_process_whose_run_has_just_ended_by_itself_is_left_alone(days: Days) -> None:
+    parts = days.installation.operations()._parts  # noqa: SLF001 - a port is wrapped
+    arguments = (days.installation.settings_file, FIRST_DAY, days.last_day)
+    with Child(sync_days_and_hang, *arguments) as child:
+        run_id, look = child.told(), parts.looker.look_at
+
+        def end_after_the_look(*facts: Any) -> Any:
+            seen = look(*facts)
+            child.tell("go")
+            assert child.told() is RunStatus.SUCCEEDED
+            return seen
+
+        parts.looker.look_at = end_after_the_look  # type: ignore[method-assign]
+        run = Operations(parts).take_over(run_id, reason="it hangs", force=True)
+        assert run.status is RunStatus.SUCCEEDED
+        child.process.join(0.5)
+        assert child.process.exitcode is None
+
+
+def test_a_takeover_that_leaves_a_session_is_not_done(postgres_days: Days) -> None:
+    days, operations = postgres_days, postgres_days.installation.operations()
+    arguments = (days.installation.settings_file, FIRST_DAY, days.last_day)
+    with Child(sync_days_and_hang, *arguments) as child:
+        run_id = child.told()
+        child.stop()
+        held = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted"
+        [(pid,)] = days.both.target.execute(held)
+        backend = psutil.Process(pid)
+        backend.suspend()
+        try:
+            with pytest.raises(LockError, match="1 sessions of the run .* do not end"):
+                operations.take_over(run_id, reason="it hangs", user="ada")
+        finally:
+            backend.resume()
+        run = operations.take_over(run_id, reason="it hangs", user="ada")
+        assert_taken_over(days, run, by="ada", reason="it hangs")
+        assert_next_start_completes(days)
+
+
 def test_an_sqlite_holder_stopped_within_a_write_transaction_is_ended_first(
     sqlite_days: Days,
 ) -> None:
