@@ -8,7 +8,7 @@ from sync.errors import LeaseHeld
 from sync.model import Conflict, Verdict
 from sync.ui.elements import bullets, day_range, facts, paragraph, stack
 from sync.ui.markup import Markup
-from sync.ui.state_card import UNKNOWN, days_label, kept_elsewhere, time_left
+from sync.ui.state_card import UNKNOWN, days_done, days_label, kept_elsewhere, time_left
 
 if TYPE_CHECKING:
     from sync.snapshot import Snapshot
@@ -71,7 +71,9 @@ def _facts(conflict: Conflict, snapshot: Snapshot, reader: Reader) -> list[tuple
         started = f"{reader.clock(holder.since)} · {ago}"
     done = UNKNOWN if kept_elsewhere(snapshot.run) else _("counting rows…")
     if progress.fraction is not None:
-        done = f"{progress.partitions_done} / {progress.partitions_total} ({progress.fraction:.0%})"
+        count = f"{progress.partitions_done} / {progress.partitions_total}"
+        # A run knows more than who was told of: which days are settled, but not whole.
+        done = f"{days_done(snapshot.run) if snapshot.run else count} ({progress.fraction:.0%})"
     return [
         (_("Started"), started),
         (days_label(conflict.tables, reader), done),

@@ -92,8 +92,8 @@ def _begin(title: str, me: Reader) -> None:
 def _how_to_stop_elsewhere(run: RunView, me: Reader) -> None:
     """A request to stop goes through the store, and this run is not in ours."""
     text = me.gettext(
-        "Its days and its speed are kept where it was started ({who}). There it can be asked to "
-        "stop; from here, too, where both share one store."
+        "Its single days and its chart are kept where it was started ({who}). "
+        "There it can be asked to stop; from here, too, where both share one store."
     )
     show(paragraph(text.format(who=f"{run.holder.user}@{run.holder.host}"), look="note"))
 
