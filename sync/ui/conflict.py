@@ -8,7 +8,7 @@ from sync.errors import LeaseHeld
 from sync.model import Conflict, Verdict
 from sync.ui.elements import bullets, day_range, facts, paragraph, stack
 from sync.ui.markup import Markup
-from sync.ui.state_card import UNKNOWN, days_label, time_left
+from sync.ui.state_card import UNKNOWN, days_done, days_label, kept_elsewhere, time_left
 
 if TYPE_CHECKING:
     from sync.snapshot import Snapshot
@@ -58,7 +58,7 @@ def details(conflict: Conflict, snapshot: Snapshot, reader: Reader, *, refused: 
         bullets(map(reader.told, snapshot.evidence))
         if conflict.verdict is not Verdict.RUNNING
         else None,
-        paragraph(_advice(conflict, reader)),
+        paragraph(_advice(conflict, snapshot, reader)),
     )
 
 
@@ -69,13 +69,18 @@ def _facts(conflict: Conflict, snapshot: Snapshot, reader: Reader) -> list[tuple
     if holder:
         ago = reader.ago(holder.since, snapshot.taken_at)
         started = f"{reader.clock(holder.since)} · {ago}"
-    done = _("counting rows…")
+    done = UNKNOWN if kept_elsewhere(snapshot.run) else _("counting rows…")
     if progress.fraction is not None:
-        done = f"{progress.partitions_done} / {progress.partitions_total} ({progress.fraction:.0%})"
+        count = f"{progress.partitions_done} / {progress.partitions_total}"
+        # A run knows more than who was told of: which days are settled, but not whole.
+        done = f"{days_done(snapshot.run) if snapshot.run else count} ({progress.fraction:.0%})"
     return [
         (_("Started"), started),
         (days_label(conflict.tables, reader), done),
-        (_("Time left"), time_left(progress, reader)),
+        (
+            _("Time left"),
+            time_left(progress, reader) if conflict.verdict is Verdict.RUNNING else UNKNOWN,
+        ),
         (_("Range"), day_range(conflict.days)),
     ]
 
@@ -89,7 +94,7 @@ def _identity(conflict: Conflict, reader: Reader) -> str:
     return f"{who} · {run} · {reader.verdict(conflict.verdict)}"
 
 
-def _advice(conflict: Conflict, reader: Reader) -> str:
+def _advice(conflict: Conflict, snapshot: Snapshot, reader: Reader) -> str:
     _ = reader.gettext
     if conflict.holder is None:
         return _("Wait a moment: this page says who it is as soon as that is known.")
@@ -113,4 +118,10 @@ def _advice(conflict: Conflict, reader: Reader) -> str:
         ),
         Verdict.DEAD: _("What to do: start again. That closes it as interrupted."),
     }
+    if kept_elsewhere(snapshot.run):
+        texts[Verdict.RUNNING] = _("What to do: wait, this page follows it by itself.")
+        texts[Verdict.STALLED] = _(
+            "What to do: have it cancelled where it was started; days that are done stay done. "
+            "If it does not obey, take it over."
+        )
     return texts[conflict.verdict].format(pid=conflict.holder.pid, host=conflict.holder.host)

@@ -44,10 +44,10 @@ def trouble_of(run: RunView) -> Trouble | None:
             return Trouble.INTERRUPTED
         case RunStatus.CANCELLED:
             return Trouble.CANCELLED
-        case RunStatus.FAILED if run.failed or not run.held_back:
-            return Trouble.FAILED
+        case RunStatus.FAILED:
+            return Trouble.FAILED if run.failed or not run.held_back else Trouble.HELD_BACK
         case _:
-            return Trouble.HELD_BACK if run.held_back else None
+            return None
 
 
 def heading(run: RunView, partitions: Iterable[PartitionView], reader: Reader) -> str:

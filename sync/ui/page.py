@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from sync.model import CancelMode
+from sync.model import CancelMode, Verdict
 from sync.ui import (
     actions,
     chart,
@@ -26,8 +26,9 @@ from sync.ui import (
     strip,
     takeover,
 )
-from sync.ui.elements import card
+from sync.ui.elements import card, paragraph
 from sync.ui.live import Live, poll
+from sync.ui.markup import show
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,8 +56,10 @@ def draw(operations: Operations) -> None:
     left, right = st.columns([3, 2], gap="small")
     with left, card("state", stretch=True):
         live.leave(state_card.state)
-        if snapshot.run:
-            _cancel_buttons(snapshot.run, operations, me)
+        if snapshot.run and state_card.kept_elsewhere(snapshot.run):
+            _how_to_stop_elsewhere(snapshot.run, me)
+        elif snapshot.run:
+            _cancel_buttons(snapshot.run, snapshot.verdict, operations, me)
     with right, card("form", stretch=True):
         st.header(me.gettext("New sync"), anchor=False)
         form.draw(snapshot, operations, me)
@@ -86,17 +89,30 @@ def _begin(title: str, me: Reader) -> None:
     header.head(me)
 
 
-def _cancel_buttons(run: RunView, operations: Operations, me: Reader) -> None:
+def _how_to_stop_elsewhere(run: RunView, me: Reader) -> None:
+    """A request to stop goes through the store, and this run is not in ours."""
+    text = me.gettext(
+        "Its single days and its chart are kept where it was started ({who}). "
+        "There it can be asked to stop; from here, too, where both share one store."
+    )
+    show(paragraph(text.format(who=f"{run.holder.user}@{run.holder.host}"), look="note"))
+
+
+def _cancel_buttons(
+    run: RunView, verdict: Verdict | None, operations: Operations, me: Reader
+) -> None:
     _ = me.gettext
     with st.container(horizontal=True):
-        st.button(
-            _("Cancel after this group"),
-            key="cancel_after_group",
-            disabled=run.cancel is not None,
-            help=_("Finishes what is being copied, then stops. Resume goes on from there."),
-            on_click=actions.cancel,
-            args=(operations, run.id, CancelMode.AFTER_GROUP),
-        )
+        # Who is stopped finishes nothing.
+        if verdict is not Verdict.PAUSED:
+            st.button(
+                _("Cancel after this group"),
+                key="cancel_after_group",
+                disabled=run.cancel is not None,
+                help=_("Finishes what is being copied, then stops. Resume goes on from there."),
+                on_click=actions.cancel,
+                args=(operations, run.id, CancelMode.AFTER_GROUP),
+            )
         with st.popover(_("Cancel now…"), disabled=run.cancel is CancelMode.NOW):
             st.markdown(
                 _("Stop at once? What is being copied is rolled back; days that are done stay.")
@@ -114,9 +130,10 @@ def _cancel_buttons(run: RunView, operations: Operations, me: Reader) -> None:
 def _pictures(snapshot: Snapshot, me: Reader, live: Live) -> None:
     """Chart, strip, recent runs and log, once there is a run to show."""
     _ = me.gettext
+    coming = snapshot.busy and not state_card.kept_elsewhere(snapshot.run)
     parts = (
-        ("chart", _("Rows per second"), chart.throughput, snapshot.busy or snapshot.samples),
-        ("strip", _("Days of this run"), strip.days, snapshot.shown),
+        ("chart", _("Rows per second"), chart.throughput, coming or snapshot.samples),
+        ("strip", _("Days of this run"), strip.days, coming or snapshot.partitions),
         ("recent", _("Recent runs"), recent.recent_runs, snapshot.recent),
         ("log", _("Log"), recent.log, snapshot.log),
     )

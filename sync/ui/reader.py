@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # By locale: how a language stands in the address, and how its speakers call it.
 CODES = {"en": "en", "zh_CN": "zh"}
 COMPACT_FROM = 100_000
-SECONDS_UNTIL = 90
+SECONDS_UNTIL = 60
 NAMES = {"en": "English", "zh_CN": "中文"}
 
 

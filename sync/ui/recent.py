@@ -91,7 +91,9 @@ def _result(run: RunView, reader: Reader) -> Markup:
 
 
 def _progress(run: RunView) -> Markup:
-    fraction = run.progress.fraction or 0.0
+    # Where nothing had to be copied there is nothing to count.
+    unplanned = 1.0 if run.status is RunStatus.SUCCEEDED else 0.0
+    fraction = unplanned if run.progress.fraction is None else run.progress.fraction
     return tag(
         "div",
         tag(

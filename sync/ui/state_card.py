@@ -33,7 +33,7 @@ def state(snapshot: Snapshot, reader: Reader) -> Markup:
         head,
         lead,
         paragraph(_second_line(snapshot, run, reader), look="note"),
-        _bar(run, reader, "" if snapshot.busy else run.status.value),
+        _bar(snapshot, run, reader),
         facts(_numbers(snapshot, run, reader), size="big"),
     )
 
@@ -60,13 +60,26 @@ def sentence(snapshot: Snapshot, reader: Reader) -> str:
     return _busy(snapshot, run, reader) if run else _idle(snapshot, reader)
 
 
+def kept_elsewhere(run: RunView | None) -> bool:
+    """Whether only its lock and the target tell of it: what else is known of it is not here.
+
+    A run in this store has its token as soon as it goes.
+    """
+    return run is not None and run.status is RunStatus.RUNNING and run.token is None
+
+
+def well(snapshot: Snapshot) -> bool:
+    """Whether the present run moves, as far as one can tell."""
+    return snapshot.verdict in {None, Verdict.RUNNING}
+
+
 def _busy(snapshot: Snapshot, run: RunView, reader: Reader) -> str:
     _ = reader.gettext
     if run.cancel is CancelMode.NOW:
         return _("Cancelling now: what is being copied is rolled back.")
     if run.cancel is CancelMode.AFTER_GROUP:
         return _("Stopping as soon as what is being copied is whole.")
-    if snapshot.verdict and snapshot.verdict is not Verdict.RUNNING:
+    if snapshot.verdict and not well(snapshot):
         return reader.verdict(snapshot.verdict)
     if run.id in reader.own_runs:
         return _("Your sync of {days} is running.").format(days=run.days)
@@ -98,7 +111,7 @@ def _word(snapshot: Snapshot, reader: Reader) -> tuple[str, str, str]:
         return ("!", _("Not ready"), "warn") if snapshot.problem else ("✓", _("Ready"), "good")
     if run.cancel:
         return "■", _("Stopping"), "warn"
-    if snapshot.verdict and snapshot.verdict is not Verdict.RUNNING:
+    if snapshot.verdict and not well(snapshot):
         return "!", reader.status(snapshot.verdict), "warn"
     if run.status is RunStatus.QUEUED or run.id in reader.own_runs:
         return "→", reader.status(run.status), "info"
@@ -117,15 +130,20 @@ def _second_line(snapshot: Snapshot, run: RunView, reader: Reader) -> str:
     return _("Copying {current}").format(current=run.current) + " · " + started
 
 
-def _bar(run: RunView, reader: Reader, look: str) -> Markup:
+def _bar(snapshot: Snapshot, run: RunView, reader: Reader) -> Markup | None:
     """Weighted by rows; it has no number before the rows were counted."""
-    fraction = run.progress.fraction
+    _ = reader.gettext
+    fraction, look = run.progress.fraction, "" if snapshot.busy else run.status.value
+    if fraction is None and kept_elsewhere(run):
+        return None
     if fraction is None and run.status.final:
-        return tag(
-            "div", reader.gettext("Ended before the rows were counted."), class_="bs-percent"
+        nothing = run.status is RunStatus.SUCCEEDED
+        text = (
+            _("Nothing had to be copied.") if nothing else _("Ended before the rows were counted.")
         )
+        return tag("div", text, class_="bs-percent")
     if fraction is None:
-        text = reader.gettext("Counting rows…")
+        text = _("Counting rows…")
         return join(
             tag("div", text, class_="bs-percent"),
             tag(
@@ -142,7 +160,7 @@ def _bar(run: RunView, reader: Reader, look: str) -> Markup:
         tag("div", class_="fill", style=f"width: {fraction:.2%}"),
         class_=f"bs-bar {look}",
         role="progressbar",
-        aria_label=reader.gettext("Rows copied"),
+        aria_label=_("Rows copied"),
         aria_valuemin=0,
         aria_valuemax=100,
         aria_valuenow=round(fraction * 100),
@@ -157,20 +175,25 @@ def _source(snapshot: Snapshot, reader: Reader) -> list[tuple[str, str]]:
     if snapshot.data_range is None:
         return [tables]
     first, last = snapshot.data_range
-    return [(_("First day"), f"{first}"), (_("Last day"), f"{last}"), tables]
+    return [
+        (_("First day of the source"), f"{first}"),
+        (_("Last day of the source"), f"{last}"),
+        tables,
+    ]
 
 
 def _numbers(snapshot: Snapshot, run: RunView, reader: Reader) -> list[tuple[str, str]]:
     _ = reader.gettext
-    progress, counted = run.progress, run.progress.fraction is not None
-    rows_per_s = progress.rows_per_s
+    progress = run.progress
+    counted = progress.fraction is not None or run.status is RunStatus.SUCCEEDED
+    rows_per_s = progress.rows_per_s if well(snapshot) else 0
     if not snapshot.busy and run.duration_s > 0:
         rows_per_s = progress.rows_done / run.duration_s
     return [
         (days_label(run.tables, reader), days_done(run) if counted else UNKNOWN),
         (_("Rows"), reader.compact(progress.rows_done) if counted else UNKNOWN),
         (_("Rows per second"), reader.compact(rows_per_s) if rows_per_s else UNKNOWN),
-        (_("Time left"), time_left(progress, reader))
+        (_("Time left"), time_left(progress, reader) if well(snapshot) else UNKNOWN)
         if snapshot.busy
         else (_("Took"), reader.duration(run.duration_s)),
     ]
@@ -183,8 +206,9 @@ def days_label(tables: Sequence[str], reader: Reader) -> str:
 
 
 def days_done(run: RunView) -> str:
-    """How many of how many are done."""
-    return f"{run.progress.partitions_done} / {run.progress.partitions_total}"
+    """How many of how many are done; progress itself counts all that are settled."""
+    done = run.progress.partitions_done - run.held_back - run.failed
+    return f"{max(0, done)} / {run.progress.partitions_total}"
 
 
 def time_left(progress: Progress, reader: Reader) -> str:

@@ -187,6 +187,20 @@ SNAPSHOTS = {
     "running": a_snapshot(a_run()),
     "counting": a_snapshot(a_run(progress=Progress(), current=None), partitions=(), samples=()),
     "queued": a_snapshot(a_run(), queue=QUEUE),
+    "elsewhere": a_snapshot(
+        a_run(token=None, current=None, beat_at=HOLDER.since),
+        partitions=(),
+        samples=(),
+        log=(),
+        recent=(),
+    ),
+    "nothing_to_do": a_snapshot(
+        None,
+        shown=a_run(RunStatus.SUCCEEDED, progress=Progress(), current=None),
+        partitions=(),
+        samples=(),
+        log=(),
+    ),
     "stopping": a_snapshot(a_run(cancel=CancelMode.AFTER_GROUP)),
     "stalled": unwell(
         Verdict.STALLED, "Process {pid} on {host} is alive.", beat_age_s=1, progress_age_s=75

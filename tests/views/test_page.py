@@ -14,7 +14,16 @@ from sync.ui import actions
 from sync.ui.form import presets
 from sync.ui.markup import tag
 from sync.ui.strip import Cell
-from tests.views.fakes import QUEUE, RUN, SNAPSHOTS, FakeOperations, held, partitions
+from tests.views.fakes import (
+    QUEUE,
+    RUN,
+    SNAPSHOTS,
+    FakeOperations,
+    a_run,
+    a_snapshot,
+    held,
+    partitions,
+)
 
 TODAY = date(2026, 11, 24)
 
@@ -195,6 +204,49 @@ def test_nothing_is_counted_before_the_rows_are() -> None:
     assert "Counting rows…" in said
     assert "0 / 0" not in said
     assert "0%" not in said.partition("Recent runs")[0]
+
+
+def test_a_run_of_another_store_offers_nothing_that_this_one_cannot_do() -> None:
+    page = opened(FakeOperations("elsewhere"))
+
+    said = words(page)
+    assert "kept where it was started (li.wei@etl-02)" in said
+    assert "stop it below" not in said
+    assert "as soon as their rows are counted" not in said
+    assert not {"cancel_after_group", "cancel_now"} & {button.key for button in page.button}
+
+
+def test_who_does_not_move_has_no_speed_and_no_time_left_and_who_is_stopped_finishes_nothing() -> (
+    None
+):
+    for name in ("paused", "stalled", "unknown"):
+        said = words(opened(FakeOperations(name)))
+        assert "about 8 min" not in said
+        assert "7,812" not in said
+
+    keys = [button.key for button in opened(FakeOperations("paused")).button]
+    assert "cancel_after_group" not in keys
+    assert "cancel_now" in keys
+
+
+def test_a_run_with_nothing_to_do_is_whole() -> None:
+    said = words(opened(FakeOperations("nothing_to_do")))
+
+    assert "Nothing had to be copied." in said
+    assert "Ended before" not in said
+    assert "100%" in said.partition("Recent runs")[2]
+
+
+def test_held_back_days_are_not_done_and_do_not_end_a_run_that_goes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    held_back = replace(a_run(held_back=3), current=None)
+    monkeypatch.setitem(SNAPSHOTS, "running", a_snapshot(held_back))
+    said = words(opened(FakeOperations("running")))
+
+    assert "39 / 61" in said
+    assert "Running" in said.partition("Recent runs")[2]
+    assert "Held back" not in said.partition("Recent runs")[2]
 
 
 def test_the_language_follows_the_browser_and_the_switch_stays_in_the_address() -> None:
