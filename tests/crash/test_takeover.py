@@ -8,6 +8,7 @@ import threading
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -17,6 +18,7 @@ from sync.errors import LeaseHeld, LockError, TakeoverRefused, UsageError
 from sync.locking.holder import current_holder
 from sync.locking.takeover import Taking
 from sync.model import Holder, RunStatus, Verdict
+from sync.operations import Operations
 from sync.told import Told
 from tests.crash.children import (
     Child,
@@ -206,7 +208,7 @@ def test_a_takeover_that_leaves_a_session_is_not_done(postgres_days: Days) -> No
         backend = psutil.Process(pid)
         backend.suspend()
         try:
-            with pytest.raises(LockError, match="1 sessions of the run .* do not end"):
+            with pytest.raises(LockError, match=r"1 sessions of the run .* do not end"):
                 operations.take_over(run_id, reason="it hangs", user="ada")
         finally:
             backend.resume()
