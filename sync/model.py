@@ -140,8 +140,9 @@ class RunRequest:
 class Holder:
     """Who holds the lease: evidence for people and for the verdict, never the lock itself.
 
-    `process_start` is seconds since the epoch, `since` aware UTC. A PID alone is not an identity:
-    it is used again, and means something else in another PID namespace or after a reboot.
+    `process_start` is seconds since boot where the kernel tells, else since the epoch; `since`
+    aware UTC. A PID alone is not an identity: it is used again, and means something else in
+    another PID namespace or after a reboot.
     """
 
     user: str

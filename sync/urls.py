@@ -47,13 +47,13 @@ def check_lock_url(text: str) -> None:
 
 def _check_redis_url(text: str) -> None:
     # Only who uses Redis pays for loading it.
-    from redis import Redis
+    from redis import Redis, RedisError
 
     try:
         # What a URL's options mean is found out when a connection is made; it is not opened yet.
         Redis.from_url(text).connection_pool.make_connection()
         host = make_url(text).host
-    except (ArgumentError, ValueError, TypeError):
+    except (ArgumentError, RedisError, ValueError, TypeError):
         host = None
     if not host:
         raise ValueError(f"it must be redis://:password@host:6379/0; {ESCAPED}")

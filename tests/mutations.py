@@ -100,7 +100,7 @@ MUTATIONS = (
     Mutation(
         what="start of a PID's process not checked",
         file="sync/locking/holder.py",
-        old="if abs(process.create_time() - holder.process_start) <= START_TOLERANCE_S:",
+        old="if abs(process_start(process) - holder.process_start) <= START_TOLERANCE_S:",
         new="if True:",
         test="tests/unit/test_holder.py::test_a_number_that_another_process_has_now_is_not_the"
         "_holders",
@@ -108,7 +108,7 @@ MUTATIONS = (
     Mutation(
         what="whoever has the holder's PID by now is signalled",
         file="sync/locking/holder.py",
-        old="if abs(process.create_time() - holder.process_start) <= START_TOLERANCE_S:",
+        old="if abs(process_start(process) - holder.process_start) <= START_TOLERANCE_S:",
         new="if True:",
         test=TAKEOVER + "a_process_that_has_the_holders_pid_by_now_is_not_signalled",
     ),

@@ -15,7 +15,6 @@ are the target's clock's: one that was set back shows as disorder.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
@@ -23,12 +22,14 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, exists, func, select
 
-from sync.model import Holder, RunId, Token
+from sync.databases.ledger_rows import holder_in
+from sync.model import RunId, Token
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Select
 
     from sync.databases.ledger import Ledger
+    from sync.model import Holder
 
 FAULTS_MAX = 100  # of each kind
 
@@ -138,10 +139,10 @@ def _fault(kind: FaultKind, row: Any) -> Fault:
 
 
 def _run(row: Any, prefix: str) -> AuditedRun:
-    holder = row.get(prefix + "holder")
+    holder, since = row.get(prefix + "holder"), row.get(prefix + "acquired_at")
     return AuditedRun(
         token=Token(row[prefix + "token"]),
         run_id=RunId(row[prefix + "run_id"]),
-        holder=Holder.from_json(json.loads(holder)) if holder else None,
-        acquired_at=row.get(prefix + "acquired_at"),
+        holder=holder_in(holder, since) if holder else None,
+        acquired_at=since,
     )

@@ -8,6 +8,7 @@ plain SELECT would let both commit.
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
@@ -77,7 +78,8 @@ class Ledger:
             table.name: CreateTable(table, if_not_exists=True).compile(dialect=connection.dialect)
             for table in self._tables.metadata.sorted_tables
         }
-        return {name: " ".join(str(statement).split()) + ";" for name, statement in made.items()}
+        # The driver's dialect doubles each % for a driver that is given parameters.
+        return {name: _on_one_line(str(statement) % ()) + ";" for name, statement in made.items()}
 
     def take(
         self,
@@ -342,6 +344,12 @@ class Ledger:
         """Remove the checkpoints of some days: their rows are no longer what was committed."""
         c = self.checkpoint.c
         connection.execute(delete(self.checkpoint).where(c.table_name == table, c.day.in_(days)))
+
+
+def _on_one_line(statement: str) -> str:
+    """`statement` with each blank, line break and tab outside of names as one blank."""
+    kept = re.sub(r'("(?:[^"]|"")*")|\s+', lambda found: found[1] or " ", statement)
+    return kept.strip()
 
 
 def _greatest(connection: Connection, *values: Any) -> ColumnElement[Any]:

@@ -5,11 +5,18 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sync.errors import N_
 from sync.model import DateRange, Holder, Only, Progress, RunId, RunStatus, RunView, Token
 from sync.told import Told
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# What a text that is not JSON, or not the JSON it should be, raises.
+UNREADABLE = (KeyError, ValueError, TypeError, RecursionError)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,16 +72,35 @@ class LedgerRun:
         )
 
 
+def holder_in(text: str, since: datetime) -> Holder:
+    """A row's holder; what cannot be read is nobody's that could be seen from anywhere."""
+    unknown = Holder(
+        user="?",
+        host="?",
+        pid=0,
+        process_start=0.0,
+        boot_id="",
+        pid_namespace="",
+        nonce="",
+        since=since,
+    )
+    return _read(text, Holder.from_json, unknown)
+
+
 def ledger_run(row: Any) -> LedgerRun:
-    """A row of `batch_sync_run` with the database's `now` beside it."""
+    """A row of `batch_sync_run` with the database's `now` beside it.
+
+    An odd row must not keep anybody from all others: what cannot be read in it is left out, and
+    an outcome that this version does not know is an interruption.
+    """
     now = row["now"] if isinstance(row["now"], datetime) else datetime.fromisoformat(row["now"])
     now = now if now.tzinfo else now.replace(tzinfo=UTC)
     return LedgerRun(
         token=Token(row["token"]),
         run_id=RunId(row["run_id"]),
-        holder=Holder.from_json(json.loads(row["holder"])),
+        holder=holder_in(row["holder"], row["acquired_at"]),
         days=DateRange(row["start_date"], row["end_date"]),
-        tables=tuple(json.loads(row["tables"])),
+        tables=_read(row["tables"], _names, ()),
         acquired_at=row["acquired_at"],
         beat_age_s=(now - row["beat_at"]).total_seconds(),
         progress=Progress(
@@ -83,9 +109,25 @@ def ledger_run(row: Any) -> LedgerRun:
             rows_done=row["rows_done"],
             rows_total=row["rows_total"],
         ),
-        outcome=RunStatus(row["outcome"]) if row["outcome"] else None,
+        outcome=_outcome(row["outcome"]) if row["outcome"] else None,
         reason=Told(N_("{reason}"), reason=row["reason"]) if row["reason"] else None,
         beat_at=row["beat_at"],
         released_at=row["released_at"],
         ended_by=row["ended_by"],
     )
+
+
+def _read(text: str, read: Callable[[Any], T], otherwise: T) -> T:
+    try:
+        return read(json.loads(text))
+    except UNREADABLE:
+        return otherwise
+
+
+def _names(found: Any) -> tuple[str, ...]:
+    return tuple(map(str, found))
+
+
+def _outcome(text: str) -> RunStatus:
+    known = (outcome for outcome in RunStatus if outcome.value == text)
+    return next(known, RunStatus.INTERRUPTED)

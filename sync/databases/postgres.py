@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, assert_never
 
-from sqlalchemy import NullPool, create_engine, text
+from sqlalchemy import NullPool, create_engine, event, text
 
 from sync.databases import days as bounds
 from sync.databases.failures import DRIVER_ERRORS, reason
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from sqlalchemy import URL, Connection
+    from sqlalchemy.engine import ExecutionContext
 
     from sync.databases.port import Role
     from sync.model import DateRange, RunId
@@ -113,6 +114,7 @@ class PostgresDatabase:
             poolclass=NullPool,
             connect_args=LIBPQ | {"connect_timeout": run.connect_timeout_s, "options": options},
         )
+        event.listen(self._engine, "before_cursor_execute", _keep_percents, retval=True)
 
     def connect(self, *, run_id: RunId | None = None, reads: bool = False) -> Connection:
         """A connection of its own, to read only for a source or where asked. Raises ConnectError.
@@ -134,8 +136,7 @@ class PostgresDatabase:
             name = f"batch_sync {run_id}" if run_id else "batch_sync"
             connection.execute(SET_NAME, {"name": name})
             connection.commit()
-            # SQL of our own making carries no parameters; a % in it (a `where`) must stay as it is.
-            return connection.execution_options(no_parameters=True, **options)
+            return connection.execution_options(**options)
         except DRIVER_ERRORS as error:
             why = reason(error)
             hint = POOLER if "unsupported startup parameter" in why else None
@@ -281,6 +282,21 @@ class PostgresDatabase:
             table.create_sql,
             f"CREATE INDEX ON {table.sql} ({quoted(date_column)})",
         )
+
+
+def _keep_percents(  # SQLAlchemy's signature
+    _connection: Connection,
+    _cursor: object,
+    statement: str,
+    parameters: Any,
+    context: ExecutionContext,
+    _many: bool,  # noqa: FBT001
+) -> tuple[str, Any]:
+    """Double each % in SQL of our own making (a `where`), for the driver reads it as a placeholder.
+
+    Such SQL carries no parameters; SQLAlchemy's own has its % doubled already.
+    """
+    return (statement if context.compiled else statement.replace("%", "%%")), parameters
 
 
 def _and(where: str | None) -> str:

@@ -220,7 +220,7 @@ class _Role:
 
 def _comment(text: str) -> str:
     """`text` as a comment in SQL: a name with a line break in it must not end the comment."""
-    return "-- " + " ".join(text.split())
+    return "-- " + " ".join(text.splitlines())
 
 
 def _finding(database: PostgresDatabase, user: str, rights: list[Right]) -> Finding:

@@ -20,9 +20,8 @@ from sync.model import Holder
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-START_TOLERANCE_S = (
-    2.0  # psutil derives a start from the boot time, which a clock adjustment shifts a little
-)
+START_TOLERANCE_S = 2.0  # where a start counts from the epoch, a clock adjustment shifts it
+START_FIELD = 22 - 3  # of what follows the command's name in /proc/<pid>/stat; see proc(5)
 
 
 class ProcessState(StrEnum):
@@ -50,11 +49,24 @@ def _pid_namespace() -> str:
 
 
 def current_user() -> str:
-    """The name of the account this process runs under."""
+    """The name of the account this process runs under, what is not text in it replaced."""
     try:
-        return getpass.getuser()
+        return getpass.getuser().encode(errors="replace").decode()
     except (KeyError, OSError):
         return str(os.getuid())
+
+
+def process_start(process: psutil.Process) -> float:
+    """When a process began: seconds since boot where the kernel tells, else since the epoch.
+
+    Since boot, for a clock that is set moves what psutil derives from it. Raises psutil.Error.
+    """
+    try:
+        stat = Path(f"/proc/{process.pid}/stat").read_bytes()
+    except OSError:
+        return process.create_time()
+    # The name stands in brackets, and may have blanks and brackets of its own.
+    return int(stat.rpartition(b")")[2].split()[START_FIELD]) / os.sysconf("SC_CLK_TCK")
 
 
 def current_holder(user: str | None) -> Holder:
@@ -66,7 +78,7 @@ def current_holder(user: str | None) -> Holder:
         user=user or current_user(),
         host=socket.gethostname(),
         pid=os.getpid(),
-        process_start=psutil.Process().create_time(),
+        process_start=process_start(psutil.Process()),
         boot_id=_boot_id(),
         pid_namespace=_pid_namespace(),
         nonce=secrets.token_hex(8),
@@ -89,7 +101,7 @@ def process_of(holder: Holder) -> psutil.Process | None:
     """
     with suppress(psutil.NoSuchProcess):
         process = psutil.Process(holder.pid)
-        if abs(process.create_time() - holder.process_start) <= START_TOLERANCE_S:
+        if abs(process_start(process) - holder.process_start) <= START_TOLERANCE_S:
             return process
     return None
 

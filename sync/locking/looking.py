@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sync.databases.audit import Audit, audit
-from sync.databases.failures import DRIVER_ERRORS
+from sync.databases.failures import DRIVER_ERRORS, reason
 from sync.databases.postgres import PostgresDatabase
 from sync.databases.sqlite import SqliteDatabase
 from sync.errors import N_, ConnectError
@@ -143,7 +143,12 @@ class Looker:
         with self._target.connect(reads=True) as connection, connection.begin():
             if not self.ledger.exists(connection):
                 return Audit(runs=0)
-            return audit(connection, self.ledger)
+            try:
+                return audit(connection, self.ledger)
+            except DRIVER_ERRORS as error:
+                raise ConnectError(
+                    role=self._target.role, address=self._target.address, reason=reason(error)
+                ) from None
 
     def entry(self, run_id: RunId) -> LedgerRun | None:
         """A run by the target's own record. Raises ConnectError."""

@@ -39,5 +39,5 @@ def conflict_in(record: str | bytes) -> Conflict | None:
             ),
             tables=tuple(facts["tables"]),
         )
-    except (KeyError, ValueError, TypeError):
+    except (KeyError, ValueError, TypeError, RecursionError):
         return None

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from sync.databases.audit import Audit, FaultKind
-from sync.model import RunId
+from sync.errors import ConnectError
+from sync.model import RunId, RunStatus
 from tests.installation import Both, Installation, table
 
 # An hour on, as each engine writes it.
@@ -117,3 +118,29 @@ def test_a_checkpoint_of_no_run_is_told(place: Place) -> None:
 def test_a_target_that_never_saw_a_run_has_no_fault(both: Both, tmp_path: Path) -> None:
     empty = both.installation(tmp_path, table("orders", "day"))
     assert empty.operations().audit() == Audit(runs=0)
+
+
+def test_an_odd_row_keeps_nobody_from_the_others(place: Place) -> None:
+    odd = {
+        "holder": ("{broken", "{}", "null"),
+        "tables": ("nope", "5"),
+        "outcome": ("exploded",),
+    }
+    every = [(column, value) for column, values in odd.items() for value in values]
+    for token, (column, value) in enumerate(every, start=3):
+        place.forge(f"odd-{token}", token=token, acquired_at=place.later)
+        place.target.execute(
+            f"UPDATE batch_sync_run SET {column} = '{value}' WHERE token = {token}"
+        )
+    assert place.audit() == Audit(runs=2 + len(every))
+    # With their ends taken away it is the next start that reads them, to close them.
+    place.target.execute("UPDATE batch_sync_run SET released_at = NULL WHERE token > 2")
+    assert {kind for kind, *_ in place.faults()} == {FaultKind.OPEN}
+    assert place.installation.run("2025-10-01").status is RunStatus.SUCCEEDED
+    assert place.installation.cli("history", "--audit").returncode != 70
+
+
+def test_our_tables_with_a_column_gone_are_told(place: Place) -> None:
+    place.target.execute("ALTER TABLE batch_sync_run DROP COLUMN holder")
+    with pytest.raises(ConnectError, match="holder"):
+        place.audit()

@@ -32,6 +32,9 @@ from tests.servers import Databases, PostgresServer, ServerUnavailableError
 ORDERS = table("orders", "day")
 A_TABLE = "CREATE TABLE orders (id INTEGER PRIMARY KEY, day DATE)"
 OF_RUN = "application_name = 'batch_sync ' ||"
+SCHEMA = 'per%cent "x"  y'
+SCHEMA_SQL = '"per%cent ""x""  y"'
+ORDERS_SQL = f'{SCHEMA_SQL}."orders"'
 # With a space, an upper case letter and a quotation mark in it.
 FRESH = {"source": 'Fresh "reader', "target": 'Fresh "loader'}
 
@@ -82,7 +85,7 @@ class TestRights:
                 url.render_as_string(hide_password=False),
             )
             sides[name].execute("REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC")
-            sides[name].execute("CREATE SCHEMA sales")
+            sides[name].execute(f"CREATE SCHEMA {SCHEMA_SQL}")
         yield Both(kind="postgresql", source=sides["source"], target=sides["target"])
         for name, role in FRESH.items():
             database = str(make_url(sides[name].url).database)
@@ -93,14 +96,16 @@ class TestRights:
     def test_what_is_printed_is_enough_for_roles_that_may_nothing(
         self, fresh: Both, tmp_path: Path, postgres: PostgresServer
     ) -> None:
-        fresh.source.execute("CREATE TABLE sales.orders (id INTEGER PRIMARY KEY, day DATE)")
-        fresh.source.insert("sales.orders", [(1, "2025-10-01"), (2, "2025-10-02")])
-        place = fresh.installation(tmp_path, table("sales.orders", "day"), schema="sales")
+        fresh.source.execute(f"CREATE TABLE {ORDERS_SQL} (id INTEGER PRIMARY KEY, day DATE)")
+        fresh.source.insert(ORDERS_SQL, [(1, "2025-10-01"), (2, "2025-10-02")])
+        place = fresh.installation(
+            tmp_path, table(ORDERS_SQL, "day", target_name="orders"), schema=SCHEMA
+        )
         script = [f for f in place.operations().check() if f.statements]
         assert [f.ok for f in script] == [False, False]
         lacking = [str(f.told) for f in script]
-        assert 'USAGE ON SCHEMA "sales"; SELECT ON "sales"."orders"' in lacking[0]
-        assert 'TABLE "sales"."batch_sync_lease"' in lacking[1]
+        assert f"USAGE ON SCHEMA {SCHEMA_SQL}; SELECT ON {ORDERS_SQL}" in lacking[0]
+        assert f'TABLE {SCHEMA_SQL}."batch_sync_lease"' in lacking[1]
         assert all("EXECUTE ON FUNCTION pg_control_system()" in one for one in lacking)
 
         printed = place.cli("check", "--grants").stdout
@@ -113,15 +118,15 @@ class TestRights:
         run = place.run("2025-10-01", "2025-10-02")
         assert (run.status, run.progress.rows_done) == (RunStatus.SUCCEEDED, 2)
         # A key that moves goes by way of a temporary table.
-        fresh.source.execute("UPDATE sales.orders SET day = '2025-10-02' WHERE id = 1")
+        fresh.source.execute(f"UPDATE {ORDERS_SQL} SET day = '2025-10-02' WHERE id = 1")
         assert place.run("2025-10-02").status is RunStatus.SUCCEEDED
-        assert len(set(map(str, fresh.rows("SELECT id, day FROM sales.orders")))) == 1
+        assert len(set(map(str, fresh.rows(f"SELECT id, day FROM {ORDERS_SQL}")))) == 1
         self.take_over(place, fresh.target, postgres)
         assert place.operations().audit().faults == ()
 
     def take_over(self, place: Installation, target: Side, postgres: PostgresServer) -> None:
         """The same roles end a run that hangs in its DELETE, and its sessions with it."""
-        target.execute("BEGIN; LOCK TABLE sales.orders IN SHARE MODE")
+        target.execute(f"BEGIN; LOCK TABLE {ORDERS_SQL} IN SHARE MODE")
         hanging = place.operations()
         run_id = hanging.start(asked("2025-10-01", allow_shrink=True))
         waiting = f"SELECT wait_event_type FROM pg_stat_activity WHERE {OF_RUN} '{run_id}'"

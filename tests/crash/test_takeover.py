@@ -15,7 +15,7 @@ import pytest
 
 from sync.cli import main
 from sync.errors import LeaseHeld, LockError, TakeoverRefused, UsageError
-from sync.locking.holder import current_holder
+from sync.locking.holder import current_holder, process_start
 from sync.locking.takeover import Taking
 from sync.model import Holder, RunStatus, Verdict
 from sync.operations import Operations
@@ -330,7 +330,7 @@ def test_a_process_that_has_the_holders_pid_by_now_is_not_signalled(sqlite_days:
     run, taker = operations.history()[0], operations._parts.taker  # noqa: SLF001
     with Child(sync_days, sqlite_days.installation.settings_file, FIRST_DAY, FIRST_DAY) as child:
         child.told()
-        start = psutil.Process(child.pid).create_time()
+        start = process_start(psutil.Process(child.pid))
         former = replace(current_holder(None), pid=child.pid, process_start=start - 100)
         taker.end_process(Taking(run=replace(run, holder=former), by="ada", why=Told("")))
         child.process.join(0.2)

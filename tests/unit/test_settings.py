@@ -125,6 +125,11 @@ def test_the_lock_beside_the_target_may_be_a_secret_and_its_connection_is_counte
             '[lock]\nurl = "redis://:hush@h/0?tls=1"\n[source]',
             "it must be redis://:password@host:6379/0",
         ),
+        (
+            "[source]",
+            '[lock]\nurl = "rediss://:hush@h/0?ssl_cert_reqs=bogus"\n[source]',
+            "it must be redis://:password@host:6379/0",
+        ),
         ("[source]", "[lock]\nttl_s = 0\n[source]", "For example: [lock] ttl_s = 30"),
         ("[source]", "[source", "cannot be read"),
     ],
