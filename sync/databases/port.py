@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from sync.databases.digest import Digest, Digested
     from sync.databases.shape import Column, Table
     from sync.model import DateRange, RunId
 
@@ -50,6 +51,21 @@ class Database(Protocol):
         where: str | None,
     ) -> dict[date, int]:
         """Rows of each day of the range that has any."""
+        ...
+
+    def digest_kinds(self, connection: Connection) -> tuple[str, ...]:
+        """The kinds of digest that this database can compute, the best one first."""
+        ...
+
+    def digests(
+        self,
+        connection: Connection,
+        table: Table,
+        column: Column,
+        edges: Sequence[date | datetime],
+        digested: Digested,
+    ) -> list[Digest]:
+        """The digest of the rows between each two neighbours of `edges`, which only grow."""
         ...
 
     def first_and_last(

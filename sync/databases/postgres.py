@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal, assert_never
 from sqlalchemy import NullPool, create_engine, text
 
 from sync.databases import days as bounds
+from sync.databases.digest import MD5, NOTHING, RECORD, summed
 from sync.databases.failures import DRIVER_ERRORS, reason
+from sync.databases.postgres_digest import FIRST_VERSION, row_hash, sums
 from sync.databases.shape import Column, DateClass, Table, date_class, quoted
 from sync.errors import N_, ConnectError
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import URL, Connection
 
+    from sync.databases.digest import Digest, Digested
     from sync.databases.port import Role
     from sync.model import DateRange, RunId
     from sync.settings import RunSettings
@@ -232,6 +235,45 @@ class PostgresDatabase:
             f" FROM (VALUES {steps}) AS {STEP}(n, low, high)"
         )
         return {every[n]: rows for n, rows in counted if rows}
+
+    def digest_kinds(self, connection: Connection) -> tuple[str, ...]:
+        """The server's own hash where it has it, else MD5."""
+        version = connection.dialect.server_version_info or ()
+        return (RECORD, MD5) if version >= FIRST_VERSION else (MD5,)
+
+    def digests(
+        self,
+        connection: Connection,
+        table: Table,
+        column: Column,
+        edges: Sequence[date | datetime],
+        digested: Digested,
+    ) -> list[Digest]:
+        """The digest of the rows between each two neighbours of `edges`, which only grow.
+
+        By one index scan each where there is an index, else in one pass.
+        """
+        kind, name = date_class(column), quoted(column.name)
+        low, *more = literals = [self.literal(edge, kind) for edge in edges]
+        # OFFSET 0, so that the hash is computed once and not for each sum.
+        rows = f"{row_hash(digested)} AS h FROM {table.sql} WHERE"
+        if column.name in table.indexed:
+            steps = ", ".join(f"({n}, {a}, {b})" for n, (a, b) in enumerate(pairwise(literals)))
+            found = connection.exec_driver_sql(
+                f"SELECT {STEP}.n, d.* FROM (VALUES {steps}) AS {STEP}(n, low, high),"
+                f" LATERAL (SELECT {sums(digested.kind)} FROM (SELECT {rows} {name} >= {STEP}.low"
+                f" AND {name} < {STEP}.high{_and(digested.where)} OFFSET 0) AS r) AS d"
+            )
+        else:
+            steps = ", ".join(literals[:-1])
+            found = connection.exec_driver_sql(
+                f"SELECT n - 1, {sums(digested.kind)} FROM ("
+                f"SELECT width_bucket({name}, ARRAY[{steps}]) AS n, {rows}"
+                f" {name} >= {low} AND {name} < {more[-1]}{_and(digested.where)} OFFSET 0"
+                f") AS r GROUP BY n"
+            )
+        digests = {n: summed(*of_rows) for n, *of_rows in found}
+        return [digests.get(n, NOTHING) for n in range(len(more))]
 
     def first_and_last(
         self, connection: Connection, table: Table, column: str

@@ -32,6 +32,7 @@ def pair(name: str) -> TablePair:
         where=None,
         definition="",
         exists=True,
+        digest_kind="",
     )
 
 
