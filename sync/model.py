@@ -156,6 +156,14 @@ class Only(StrEnum):
     FAILED = "failed"
 
 
+class Verify(StrEnum):
+    """What is compared of a group inside its transaction, before the commit."""
+
+    NONE = "none"
+    COUNT = "count"
+    DIGEST = "digest"
+
+
 class Verdict(StrEnum):
     """What the evidence says of a holder; told by `sync.locking.verdict`."""
 

@@ -12,8 +12,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from sync.databases import days as bounds
+from sync.databases.shape import date_class
 from sync.databases.stop import end_statements_of
-from sync.model import DateRange, Only, Plan, PlannedPartition, PlanState
+from sync.model import DateRange, Only, Plan, PlannedPartition, PlanState, Verify
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from sync.databases.digest import Digest
     from sync.databases.ledger import Ledger
     from sync.databases.ledger_rows import Checkpoint
     from sync.databases.port import Database
@@ -49,12 +51,14 @@ class Group:
     """A commit group.
 
     Neighbouring partitions of one table that share one COPY and one transaction. `shrink_max` is
-    the guard for rows that are counted anew; None lets everything through.
+    the guard for rows that are counted anew; None lets everything through. `verify` is what is
+    compared before the commit.
     """
 
     pair: TablePair
     partitions: tuple[PlannedPartition, ...]
     shrink_max: float | None = None
+    verify: Verify = Verify.NONE
 
     @property
     def rows(self) -> int:
@@ -82,6 +86,25 @@ class Counted:
 
     rows: Counts
     now: datetime
+
+
+def digest_by_day(
+    pair: TablePair,
+    days: DateRange,
+    database: Database,
+    connection: Connection,
+    *,
+    zone: ZoneInfo,
+    schema: str | None = None,
+) -> dict[date, Digest]:
+    """The digest of each day of one side of a table, also of days without rows."""
+    source = database.role == "source"
+    table, column = (pair.source, pair.date_column) if source else (pair.target, pair.target_date)
+    if schema:
+        table = replace(table, schema=schema)
+    edges = bounds.edges(days, date_class(column), zone)
+    found = database.digests(connection, table, column, edges, pair.digested(database.role))
+    return dict(zip(days.days(), found, strict=True))
 
 
 class Counting:
@@ -216,7 +239,12 @@ def _taken(partition: PlannedPartition, request: RunRequest, checkpoint: Checkpo
 
 
 def cut_groups(
-    plan: Plan, pairs: Sequence[TablePair], *, group_rows: int, shrink_max: float | None
+    plan: Plan,
+    pairs: Sequence[TablePair],
+    *,
+    group_rows: int,
+    shrink_max: float | None,
+    verify: Verify = Verify.NONE,
 ) -> list[Group]:
     """The plan's partitions as commit groups of about `group_rows` rows, without those held back.
 
@@ -224,6 +252,11 @@ def cut_groups(
     a `shrink_max` nothing is held back.
     """
     groups: list[Group] = []
+
+    def close(pair: TablePair, members: list[PlannedPartition]) -> None:
+        group = Group(pair=pair, partitions=tuple(members), shrink_max=shrink_max, verify=verify)
+        groups.append(group)
+
     for pair in pairs:
         members: list[PlannedPartition] = []
         for partition in plan.partitions:
@@ -233,9 +266,9 @@ def cut_groups(
                 continue
             full = sum(p.source_rows for p in members) + partition.source_rows > group_rows
             if members and (full or members[-1].day + timedelta(days=1) != partition.day):
-                groups.append(Group(pair=pair, partitions=tuple(members), shrink_max=shrink_max))
+                close(pair, members)
                 members = []
             members.append(partition)
         if members:
-            groups.append(Group(pair=pair, partitions=tuple(members), shrink_max=shrink_max))
+            close(pair, members)
     return groups

@@ -182,6 +182,7 @@ class Runner:
                 order.pairs,
                 group_rows=order.run.group_rows,
                 shrink_max=None if order.request.allow_shrink else order.run.shrink_max,
+                verify=order.run.verify,
             )
             self._todo.extend(groups)
             self._copy_all()
