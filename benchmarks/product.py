@@ -1,6 +1,6 @@
 """A run of Batch Sync over a range: timed inside a fresh process, or as a whole process.
 
-As a program (`python -m benchmarks.product START END ONLY`) it is that fresh process: it imports all,
+As a program (`python -m benchmarks.product START END ONLY`) it is that process: it imports all,
 reads the settings, then times the run alone and prints the seconds.
 """
 
