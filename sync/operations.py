@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
+from sync.counting import Counting
 from sync.databases.failures import DRIVER_ERRORS
 from sync.dates import checked
 from sync.doctor import Doctor
@@ -23,7 +24,6 @@ from sync.model import (
     CancelMode,
     Conflict,
     Only,
-    Plan,
     Progress,
     RunId,
     RunRequest,
@@ -33,7 +33,8 @@ from sync.model import (
 )
 from sync.order import Order
 from sync.pairing import chosen_tables, look, pair_tables
-from sync.planning import Counting, plan_range
+from sync.plan import Plan
+from sync.planning import plan_range
 from sync.runner import Runner
 from sync.store import NewRun
 
@@ -167,7 +168,12 @@ class Operations:
     ) -> Counting:
         parts = self._parts
         return Counting(
-            pairs, request.days, source=parts.source, reading=reading, zone=parts.settings.zone
+            pairs,
+            request.days,
+            source=parts.source,
+            reading=reading,
+            zone=parts.settings.zone,
+            closely=request.closely,
         )
 
     def _take(
@@ -333,8 +339,7 @@ class Operations:
                     shrink_max=parts.settings.run.shrink_max,
                 )
         if request.only is Only.FAILED:
-            among = self._history.failed_before(request)
-            return Plan(tuple(p for p in plan.partitions if (p.table, p.day) in among))
+            return plan.among(self._history.failed_before(request))
         return plan
 
     def history(self, limit: int = 50) -> tuple[RunView, ...]:

@@ -5,15 +5,26 @@ Instants are ISO 8601 in UTC, days are ISO dates and both inclusive, a missing f
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import asdict
+from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from sync.errors import N_, UsageError
+from sync.plan import BY_COUNTS, CLOSELY, SeenPlan
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from sync.databases.audit import Audit, AuditedRun
-    from sync.model import DateRange, Holder, Plan, Progress, RunView
+    from sync.model import DateRange, Holder, Progress, RunView
+    from sync.plan import Plan
     from sync.snapshot import Snapshot
+
+
+FACTS = ("state", "source_rows", "target_rows", "source_digest", "target_digest")
 
 
 def holder_json(holder: Holder) -> dict[str, Any]:
@@ -76,7 +87,7 @@ def status_json(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def plan_json(plan: Plan) -> dict[str, Any]:
-    """What a run would do, partition by partition."""
+    """What a run would do, partition by partition; digests where they were compared."""
     return {
         "plan_hash": plan.hash,
         "partitions": [
@@ -86,11 +97,38 @@ def plan_json(plan: Plan) -> dict[str, Any]:
                 "source_rows": partition.source_rows,
                 "target_rows": partition.target_rows,
                 "state": partition.state.value,
+                **(
+                    {
+                        "source_digest": partition.source_digest,
+                        "target_digest": partition.target_digest,
+                    }
+                    if plan.closely
+                    else {}
+                ),
             }
             for partition in plan.partitions
         ],
         "totals": plan.totals,
     }
+
+
+def seen_plan(text: str) -> SeenPlan:
+    """The plan that a hash or a file with `plan_json` in it names. Raises UsageError."""
+    if re.fullmatch(f"[{CLOSELY}{BY_COUNTS}][0-9a-f]{{15}}", text):
+        return SeenPlan(text)
+    try:
+        seen = json.loads(Path(text).read_text(encoding="utf-8"))
+        facts = {
+            (p["table"], date.fromisoformat(p["day"])): tuple(map(p.get, FACTS))
+            for p in seen["partitions"]
+        }
+        return SeenPlan(seen["plan_hash"], facts)
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UsageError(
+            N_("“{given}” is no plan."),
+            hint=N_("Give the hash that plan shows, or a file that `plan --json` wrote."),
+            given=text,
+        ) from None
 
 
 def audit_json(audit: Audit) -> dict[str, Any]:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from sync.databases.audit import Audit, AuditedRun, Fault
     from sync.doctor import Finding
-    from sync.model import Plan, RunView, TakeoverPlan
+    from sync.model import RunView, TakeoverPlan
+    from sync.plan import Plan
     from sync.snapshot import Snapshot
 
 
@@ -190,11 +191,14 @@ def plan_summary(plan: Plan, locale: str) -> str:
     totals = plan.totals
     return (
         translations(locale)
-        .gettext("{partitions} partitions: {source} in the source, {target} in the target")
+        .gettext(
+            "{partitions} partitions: {source} in the source, {target} in the target; plan {hash}"
+        )
         .format(
             partitions=wording.number(totals["partitions"], locale),
             source=wording.rows(totals["source_rows"], locale),
             target=wording.rows(totals["target_rows"], locale),
+            hash=plan.hash,
         )
     )
 

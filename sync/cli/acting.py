@@ -14,6 +14,7 @@ from sync.cli.app import (
     AsJson,
     End,
     Narrow,
+    Seen,
     Start,
     Tables,
     Wait,
@@ -45,10 +46,11 @@ def run(
     only: Narrow = Only.ALL,
     wait: Wait = None,
     allow_shrink: AllowShrink = False,
+    plan: Seen = None,
     as_json: AsJson = False,
 ) -> None:
     """Copy the days from START to END, both included."""
-    asked = request(context, start, end, table, only, allow_shrink=allow_shrink)
+    asked = request(context, start, end, table, only, allow_shrink=allow_shrink, seen=plan)
 
     def begin(operations: Operations) -> RunId | None:
         return operations.start(asked)

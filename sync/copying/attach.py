@@ -15,10 +15,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from sync.copying.proving import expect_rows
+from sync.counting import digest_by_day
 from sync.databases.failures import DRIVER_ERRORS
 from sync.databases.shape import DateClass, quoted
 from sync.errors import Cancelled
-from sync.planning import digest_by_day
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

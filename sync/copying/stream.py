@@ -24,12 +24,12 @@ from sqlalchemy import text
 
 from sync.copying.pipe import Pipe
 from sync.copying.proving import expect_rows
+from sync.counting import digest_by_day
 from sync.databases.failures import DRIVER_ERRORS, Failure, failure
 from sync.databases.shape import quoted
 from sync.databases.stop import end_statements_of, shut_down
 from sync.errors import Cancelled, CommitUnknown, SourceLost
 from sync.model import Verify
-from sync.planning import digest_by_day
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

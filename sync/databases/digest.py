@@ -31,10 +31,13 @@ MODULUS = 1 << 64
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """How many rows, and 32 hex digits. Comparable only among digests of one kind."""
+    """How many rows, and 32 hex digits, comparable only among digests of one kind.
+
+    None where rows were counted alone.
+    """
 
     rows: int
-    value: str
+    value: str | None = None
 
 
 NOTHING = Digest(0, "0" * 32)
