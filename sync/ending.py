@@ -6,12 +6,23 @@ notes who did it and why, so that history tells it however the run ends after th
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sync.errors import N_, LeaseHeld, LeaseLost, TakeoverRefused, UnknownRun, UsageError
+from sync.errors import (
+    N_,
+    LeaseHeld,
+    LeaseLost,
+    StoreError,
+    TakeoverRefused,
+    UnknownRun,
+    UsageError,
+)
 from sync.locking.holder import current_holder
 from sync.locking.takeover import Fate, Taking
-from sync.model import CancelMode, LogLine, RunStatus, TakeoverPlan, Told, Verdict
+from sync.model import CancelMode, LogLine, RunStatus, TakeoverPlan, Verdict
+from sync.told import Told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,10 +66,13 @@ class Ending:
         try:
             return self._parts.store.run(run_id), None
         except UnknownRun:
-            entry = self._parts.looker.entry(run_id)
-            if entry is None:
-                raise
-            return entry.view(), entry
+            if entry := self._parts.looker.entry(run_id):
+                return entry.view(), entry
+            # Its holder has the locks, and hangs before its run stands anywhere else.
+            beginning = self._parts.lock.beginning(run_id)
+            if beginning and (run := beginning.view()):
+                return run, None
+            raise
 
     def _verdict(self, run: RunView, entry: LedgerRun | None) -> Look:
         looker = self._parts.looker
@@ -137,7 +151,12 @@ class Ending:
             taker = current_holder(user)
             by = f"{taker.user}@{taker.host}"
             why = Told(N_("Taken over by {by}: {reason}"), by=by, reason=said)
-            self._end(Taking(run=plan.run, by=by, why=why))
+            try:
+                self._end(Taking(run=plan.run, by=by, why=why))
+            finally:
+                self._parts.snapshots.look_anew()
+            if plan.run.token is None:  # it stood at its locks alone
+                return replace(plan.run, status=RunStatus.INTERRUPTED, error=why)
         return self._find(run_id)[0]
 
     def _end(self, taking: Taking) -> None:
@@ -155,13 +174,19 @@ class Ending:
         if taker.ends_sessions:
             return taker.raise_token, self._note, taker.end_backends, self._end_holder, *closing
         if self._goes(run):
-            # It may have the one write lock.
-            return self._note, self._end_holder, taker.raise_token, taker.end_backends, *closing
+            # It may have the one lock that writes, and then nobody reads.
+            return self._note_and_end, taker.raise_token, taker.end_backends, *closing
         return taker.raise_token, self._note, taker.end_backends, *closing
 
     def _note(self, taking: Taking) -> None:
         line = LogLine(at=self._parts.clock.now(), event="run.taken_over", text=taking.why)
-        self._parts.store.take_over(taking.run.id, line)
+        # Who was paused while he wrote the store is ended all the same, and `_close` notes it.
+        with suppress(StoreError):
+            self._parts.store.take_over(taking.run.id, line)
+
+    def _note_and_end(self, taking: Taking) -> None:
+        self._note(taking)
+        self._end_holder(taking)
 
     def _end_holder(self, taking: Taking) -> None:
         if not self._parts.engine.take_from(taking.run.id, LeaseLost(reason=taking.why)):

@@ -11,6 +11,7 @@
     ├── StoreError            the progress store cannot be used          exit 5
     ├── LockError             the lock cannot be asked (counts as held)  exit 5
     │   └── LocksDiffer       the lease stands under other locks         exit 5
+    ├── NobodyStarts          no process would start what is queued      exit 5
     ├── LeaseHeld             another run holds the lease                exit 3
     ├── LeaseLost             this run's lease is gone; nothing more is written  exit 6
     ├── Cancelled             somebody asked this run to stop            exit 6
@@ -27,7 +28,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from sync.model import Told
+from sync.told import Told
 
 if TYPE_CHECKING:
     from sync.model import Conflict
@@ -169,6 +170,15 @@ class LocksDiffer(LockError):
         "Give every installation of this target the same [lock] settings."
         " If that run is dead, end what is left of it: python -m sync takeover {run_id}"
     )
+
+
+class NobodyStarts(BatchSyncError):
+    """A request was not queued: no live process looks after the queue."""
+
+    exit_code = 5
+    code = "nobody_starts"
+    template = N_("It was not queued: no dashboard or server runs here that would start it.")
+    hint = N_("Start `python -m sync serve` or open the dashboard; or wait here with --wait.")
 
 
 class LeaseHeld(BatchSyncError):

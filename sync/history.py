@@ -35,7 +35,9 @@ class History:
     def recent(self, limit: int) -> tuple[RunView, ...]:
         """The newest runs first."""
         known = self.store.recent(self.target_name, min(limit, HISTORY_MAX))
-        ids = {run.id for run in known}
+        # The target may know a queued run by a try to start it that was killed.
+        queued = self.store.queue(self.target_name).waiting()
+        ids = {run.id for run in (*known, *queued)}
         others: list[RunView] = []
         with suppress(ConnectError, *DRIVER_ERRORS):
             others = [run.view() for run in self.looker.ledger_runs(limit) if run.run_id not in ids]
@@ -63,12 +65,14 @@ class History:
         return frozenset(key for key, status in latest.items() if status in wanted)
 
     def resumable(self) -> RunView | None:
-        """The newest run that did not succeed and that no later one has made good."""
+        """The newest run that did not succeed and that no later one has made good.
+
+        Nobody wants one that was withdrawn.
+        """
         later: list[RunView] = []
         for run in self.recent(HISTORY_MAX):
-            if run.status is not RunStatus.SUCCEEDED and not any(
-                _makes_good(other, run) for other in later
-            ):
+            wanted = run.status is not RunStatus.SUCCEEDED and not run.withdrawn
+            if wanted and not any(_makes_good(other, run) for other in later):
                 return run
             later.append(run)
         return None

@@ -1,101 +1,28 @@
-"""The words of Batch Sync as values: run, partition, holder, progress, verdict, conflict, told.
+"""The words of Batch Sync as values: run, partition, holder, progress, verdict, conflict.
 
 Statuses move only along these arrows; every writer asks `MOVES` or `PARTITION_MOVES`:
 
     run        queued -> running -> succeeded | failed | cancelled | interrupted
+               (straight from queued: cancelled when withdrawn, failed when it cannot be started)
     partition  pending -> copying -> done | unchanged | held_back | failed
                (failed and copying go back to pending when a group is tried again)
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NewType, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from sync.plan import SeenPlan
+    from sync.told import Told
 
 RunId = NewType("RunId", str)
 Token = NewType("Token", int)
-
-ENDS = (".", "!", "?", "。", "！", "？")  # what a sentence ends with
-
-
-@dataclass(frozen=True, slots=True, init=False)
-class Told:
-    """What people are told: a sentence, how to mend it, and the facts of both.
-
-    `template` and `hint` are English and the keys of their translations: mark them by `N_`. Facts
-    are plain JSON values or told themselves; anything else becomes its text. What is told has no
-    language until somebody reads it; `str` is English.
-    """
-
-    template: str
-    hint: str
-    facts: Mapping[str, Any] = field(hash=False)
-
-    def __init__(self, template: str, /, *, hint: str = "", **facts: object) -> None:
-        plain = {
-            name: fact if isinstance(fact, str | int | float | Told) else str(fact)
-            for name, fact in facts.items()
-        }
-        for name, value in (("template", template), ("hint", hint), ("facts", plain)):
-            object.__setattr__(self, name, value)
-
-    def sentence(self, gettext: Callable[[str], str] = str) -> str:
-        """What is the case; `gettext` translates."""
-        facts = self._facts(gettext)
-        # A word of ours; in a hint it is the name of a section of the settings.
-        if role := facts.get("role"):
-            facts["role"] = gettext(role)
-        return gettext(self.template).format_map(facts)
-
-    def advice(self, gettext: Callable[[str], str] = str) -> str:
-        """How to mend it; may be empty."""
-        return gettext(self.hint).format_map(self._facts(gettext)) if self.hint else ""
-
-    def words(self, gettext: Callable[[str], str] = str) -> str:
-        """Both, one after the other."""
-        sentence, hint = self.sentence(gettext), self.advice(gettext)
-        if not hint:
-            return sentence
-        # A reason in a database's own words ends without a full stop.
-        ended = sentence.endswith(ENDS)
-        both = gettext("{sentence} {hint}") if ended else gettext("{sentence}. {hint}")
-        return both.format(sentence=sentence, hint=hint)
-
-    def __str__(self) -> str:
-        return self.words()
-
-    def _facts(self, gettext: Callable[[str], str]) -> dict[str, Any]:
-        facts = {
-            name: fact.words(gettext) if isinstance(fact, Told) else fact
-            for name, fact in self.facts.items()
-        }
-        # A fact that is missing must not hide the sentence behind an error of ours.
-        return defaultdict(lambda: "?", facts)
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain values, fit for `json.dumps`."""
-        facts = {
-            name: fact.to_json() if isinstance(fact, Told) else fact
-            for name, fact in self.facts.items()
-        }
-        return {"template": self.template, "hint": self.hint, "facts": facts}
-
-    @classmethod
-    def from_json(cls, told: Mapping[str, Any]) -> Self:
-        """What `to_json` wrote. Raises KeyError where a part is missing."""
-        facts = {
-            name: cls.from_json(fact) if isinstance(fact, dict) else fact
-            for name, fact in told["facts"].items()
-        }
-        return cls(told["template"], hint=told["hint"], **facts)
 
 
 class RunStatus(StrEnum):
@@ -115,7 +42,7 @@ class RunStatus(StrEnum):
 
 
 MOVES: Mapping[RunStatus, frozenset[RunStatus]] = {
-    RunStatus.QUEUED: frozenset({RunStatus.RUNNING, RunStatus.CANCELLED}),
+    RunStatus.QUEUED: frozenset({RunStatus.RUNNING, RunStatus.CANCELLED, RunStatus.FAILED}),
     RunStatus.RUNNING: frozenset(
         {RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.INTERRUPTED}
     ),
@@ -302,6 +229,27 @@ class Conflict:
     verdict: Verdict = Verdict.RUNNING
     yours: bool = False
 
+    def view(self) -> RunView | None:
+        """The run that its lock or its target tells of; None without a name."""
+        if self.holder is None or self.run_id is None or self.days is None:
+            return None
+        since = self.holder.since
+        return RunView(
+            id=self.run_id,
+            status=RunStatus.RUNNING,
+            days=self.days,
+            tables=self.tables,
+            only=Only.ALL,
+            allow_shrink=False,
+            token=None,
+            since_token=None,
+            holder=self.holder,
+            progress=self.progress,
+            started_at=since,
+            beat_at=since,
+            progress_at=since,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartitionView:
@@ -318,7 +266,11 @@ class PartitionView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunView:
-    """One run as every view sees it. Times are aware UTC; `error` says why it did not succeed."""
+    """One run as every view sees it. Times are aware UTC; `error` says why it did not succeed.
+
+    While it is queued, `holder` is who asked for it, `started_at` when, and `error` why the last
+    try to start it came to nothing.
+    """
 
     id: RunId
     status: RunStatus
@@ -339,6 +291,22 @@ class RunView:
     held_back: int = 0
     failed: int = 0
     current: str | None = None
+
+    @property
+    def withdrawn(self) -> bool:
+        """Whether it was taken out of the queue before its turn."""
+        return self.status is RunStatus.CANCELLED and self.token is None
+
+    @property
+    def request(self) -> RunRequest:
+        """What was asked for."""
+        return RunRequest(
+            days=self.days,
+            tables=self.tables,
+            only=self.only,
+            allow_shrink=self.allow_shrink,
+            since_token=self.since_token,
+        )
 
     @property
     def duration_s(self) -> float:

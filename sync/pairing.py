@@ -109,16 +109,12 @@ def _look(
     database: Database, connection: Connection, names: Mapping[str, tuple[str | None, str]]
 ) -> Side:
     try:
-        side = Side(
+        return Side(
             database=database,
             connection=connection,
             identity=database.identity(connection),
             tables={key: database.table(connection, *name) for key, name in names.items()},
         )
-        if database.role == "target":
-            # The source's transaction is the run's snapshot.
-            connection.rollback()
-        return side
     except DRIVER_ERRORS as error:
         if failure(error) is not Failure.DISCONNECTED:
             raise

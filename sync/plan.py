@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 from sync.errors import N_, PlanChanged
-from sync.model import PlanState, Told
+from sync.model import PlanState
+from sync.told import Told
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -32,9 +32,10 @@ from sync.errors import (
     LeaseLost,
     StoreError,
 )
-from sync.model import CancelMode, PartitionStatus, RunStatus, Told
+from sync.model import CancelMode, PartitionStatus, RunStatus
 from sync.plan import Plan, refuse_other
 from sync.planning import cut_groups, plan_range
+from sync.told import Told
 from sync.tracking import Tracker, together
 
 if TYPE_CHECKING:

@@ -136,6 +136,8 @@ class RunSettings(_Section):
     lock_timeout_s: Seconds = 30
     start_wait_s: Seconds = 1
     takeover_grace_s: Seconds = 5
+    queue_every_s: Seconds = 1
+    queue_pause_s: Seconds = 10
 
     @model_validator(mode="after")
     def _beats_in_time(self) -> Self:

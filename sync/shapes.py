@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sync.errors import N_, UsageError
+from sync.model import RunStatus
 from sync.plan import BY_COUNTS, CLOSELY, SeenPlan
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from sync.databases.audit import Audit, AuditedRun
@@ -63,7 +65,7 @@ def run_json(run: RunView) -> dict[str, Any]:
 def past_run_json(run: RunView) -> dict[str, Any]:
     """One run as `history` shows it: with its times and how it ended."""
     return run_json(run) | {
-        "started_at": run.started_at.isoformat(),
+        "started_at": None if run.status is RunStatus.QUEUED else run.started_at.isoformat(),
         "finished_at": _instant(run.finished_at),
         "error": str(run.error) if run.error else None,
     }
@@ -71,7 +73,7 @@ def past_run_json(run: RunView) -> dict[str, Any]:
 
 def status_json(snapshot: Snapshot) -> dict[str, Any]:
     """What runs now, and what ran last; `problem` only where something could not be read."""
-    last = next((run for run in snapshot.recent if run.status.final), None)
+    last = snapshot.last_run
     shape: dict[str, Any] = {
         "state": snapshot.state,
         "run": run_json(snapshot.run) if snapshot.run else None,
@@ -79,11 +81,29 @@ def status_json(snapshot: Snapshot) -> dict[str, Any]:
         "last_run": past_run_json(last) if last else None,
         "data_range": None,
         "demo": snapshot.demo,
+        "queue": queue_json(snapshot.queue),
     }
     if snapshot.data_range:
         first, newest = snapshot.data_range
         shape["data_range"] = {"first": first.isoformat(), "last": newest.isoformat()}
     return shape | ({"problem": str(snapshot.problem)} if snapshot.problem else {})
+
+
+def queue_json(queue: Sequence[RunView]) -> list[dict[str, Any]]:
+    """The requests that wait, the next one first; `error` says why it could not be started yet."""
+    return [
+        {
+            "place": place,
+            "id": run.id,
+            **range_json(run.days),
+            "tables": list(run.tables),
+            "user": run.holder.user,
+            "host": run.holder.host,
+            "queued_at": run.started_at.isoformat(),
+            "error": str(run.error) if run.error else None,
+        }
+        for place, run in enumerate(queue, start=1)
+    ]
 
 
 def plan_json(plan: Plan) -> dict[str, Any]:

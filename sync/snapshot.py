@@ -8,12 +8,12 @@ one poller only.
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from sync.errors import BatchSyncError, StoreError
-from sync.locking.holder import current_user
-from sync.model import Only, RunStatus, RunView, Verdict
+from sync.locking.holder import any_lives, current_user
+from sync.model import RunView, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
     from sync.clock import Clock
     from sync.locking.looking import Looker
-    from sync.model import Conflict, LogLine, PartitionView, Sample, Told
+    from sync.model import Conflict, LogLine, PartitionView, Sample
     from sync.store import Store
+    from sync.told import Told
 
 T = TypeVar("T")
 RECENT = 10
@@ -40,8 +41,9 @@ class Snapshot:
     `state` is "idle", or the status of the present run ("queued", "running"), or, while its holder
     does not look well, the verdict ("stalled", "paused", "unknown", "lost"). `run` is the present
     run, None when idle; `shown` the run whose days and samples are given here: the present one,
-    else the newest. `timezone` is the settings', in which days begin and times are shown. `problem`
-    is there when something could not be read.
+    else the newest. `queue` holds the requests that wait, the next one first; `served` is whether a
+    live process would start them. `timezone` is the settings', in which days begin and times are
+    shown. `problem` is there when something could not be read.
     """
 
     taken_at: datetime
@@ -60,7 +62,14 @@ class Snapshot:
     demo: bool
     connections: int
     timezone: str
+    queue: tuple[RunView, ...] = ()
+    served: bool = True
     problem: Told | None = None
+
+    @property
+    def last_run(self) -> RunView | None:
+        """The newest run that has ended."""
+        return next((run for run in self.recent if run.status.final and not run.withdrawn), None)
 
     @property
     def busy(self) -> bool:
@@ -92,6 +101,10 @@ class Kept(Generic[T]):
             finally:
                 self._guard.release()
         return self._value
+
+    def forget(self) -> None:
+        """Ask anew the next time."""
+        self._asked_at = None
 
     def _refresh(self) -> None:
         try:
@@ -128,6 +141,7 @@ class SnapshotReader:
         self._looker = looker
         self._clock = clock
         self._place = place
+        self._queue = store.queue(place.target)
         self._data_range: Kept[tuple[date, date] | None] = Kept(
             data_range, clock, max_age_s=RANGE_S, default=None
         )
@@ -149,9 +163,10 @@ class SnapshotReader:
         store, target = self._store, self._place.target
         run, verdict, evidence = self.present()
         recent = store.recent(target, RECENT)
-        shown = run or (recent[0] if recent else None)
+        shown = run or next((view for view in recent if not view.withdrawn), None)
+        queue = tuple(view for view in self._queue.waiting() if run is None or view.id != run.id)
         known = shown is not None and any(view.id == shown.id for view in recent)
-        return self._snapshot(
+        read = self._snapshot(
             run=run,
             verdict=verdict,
             evidence=evidence,
@@ -163,6 +178,8 @@ class SnapshotReader:
             sparklines=store.sparklines([view.id for view in recent], SPARKS),
             problem=self._data_range.problem or self._elsewhere.problem,
         )
+        served = not queue or any_lives(self._queue.processes(self._clock.now()))
+        return replace(read, queue=queue, served=served)
 
     def present(self) -> tuple[RunView | None, Verdict | None, tuple[Told, ...]]:
         """The present run with its verdict; the run of a holder found dead is closed on the way."""
@@ -185,34 +202,21 @@ class SnapshotReader:
         status, why = self._looker.close_dead(run.id, run.holder, by=current_user())
         self._store.finish(run.id, status, error=why, at=self._clock.now())
 
+    def look_anew(self) -> None:
+        """Whoever held the lease may have been ended just now."""
+        self._elsewhere.forget()
+
     def _view_of(self, conflict: Conflict) -> RunView | None:
         """A run that only its lock or its target tells of, as a view.
 
         None when it has just ended here.
         """
-        if conflict.holder is None or conflict.run_id is None or conflict.days is None:
-            return None
         if any(
             run.id == conflict.run_id and run.status.final
             for run in self._store.recent(self._place.target, RECENT)
         ):
             return None
-        since = conflict.holder.since
-        return RunView(
-            id=conflict.run_id,
-            status=RunStatus.RUNNING,
-            days=conflict.days,
-            tables=conflict.tables,
-            only=Only.ALL,
-            allow_shrink=False,
-            token=None,
-            since_token=None,
-            holder=conflict.holder,
-            progress=conflict.progress,
-            started_at=since,
-            beat_at=since,
-            progress_at=since,
-        )
+        return conflict.view()
 
     def _snapshot(
         self,

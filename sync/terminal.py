@@ -52,7 +52,34 @@ def locale_of(environment: Mapping[str, str] = os.environ) -> str:
 
 
 def status_lines(snapshot: Snapshot, locale: str, zone: tzinfo) -> list[str]:
-    """What runs now, or what ran last."""
+    """What runs now, or what ran last; and what waits."""
+    return [*_present_lines(snapshot, locale, zone), *_queue_lines(snapshot, locale, zone)]
+
+
+def queued_line(run_id: str, place: int | None, locale: str) -> str:
+    """That a request was queued, and its place; None when its turn has come already."""
+    gettext = translations(locale).gettext
+    if place is None:
+        return gettext("Run {run_id} was queued, and its turn has come.").format(run_id=run_id)
+    return gettext("Run {run_id} was queued: place {place}.").format(run_id=run_id, place=place)
+
+
+def _queue_lines(snapshot: Snapshot, locale: str, zone: tzinfo) -> list[str]:
+    gettext = translations(locale).gettext
+    lines = []
+    for place, run in enumerate(snapshot.queue, start=1):
+        since = wording.instant(run.started_at, zone, locale)
+        who = f"{run.holder.user}@{run.holder.host}"
+        line = gettext("Queued {place}: {days}, {who} since {since}, run {run_id}")
+        lines.append(line.format(place=place, days=run.days, who=who, since=since, run_id=run.id))
+        if run.error:
+            lines.append(f"    {wording.told(run.error, locale)}")
+    if not snapshot.served:
+        lines.append(wording.unserved(locale))
+    return lines
+
+
+def _present_lines(snapshot: Snapshot, locale: str, zone: tzinfo) -> list[str]:
     state = wording.status(snapshot.state, locale)
     if snapshot.run is None or snapshot.verdict is None:
         return [state, *_last_run(snapshot, locale)]
@@ -84,7 +111,7 @@ def takeover_lines(plan: TakeoverPlan, locale: str, zone: tzinfo) -> list[str]:
 
 
 def _last_run(snapshot: Snapshot, locale: str) -> list[str]:
-    last = next((run for run in snapshot.recent if run.status.final), None)
+    last = snapshot.last_run
     if last is None:
         return [translations(locale).gettext("Nothing has run yet.")]
     when = wording.ago(last.finished_at or last.beat_at, snapshot.taken_at, locale)
@@ -98,7 +125,7 @@ def run_line(run: RunView, locale: str) -> str:
         translations(locale)
         .gettext("{status}: {days}, {rows} in {time}, run {run_id}")
         .format(
-            status=wording.status(run.status, locale),
+            status=wording.run_status(run, locale),
             days=run.days,
             rows=wording.rows(run.progress.rows_done, locale),
             time=wording.duration(run.duration_s, locale),
@@ -116,7 +143,7 @@ def history_lines(runs: Iterable[RunView], locale: str, zone: tzinfo) -> list[st
                 [
                     wording.instant(run.started_at, zone, locale),
                     run.id,
-                    wording.status(run.status, locale),
+                    wording.run_status(run, locale),
                     str(run.days),
                     wording.number(run.progress.rows_done, locale),
                     wording.duration(run.duration_s, locale),

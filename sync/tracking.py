@@ -14,8 +14,9 @@ from functools import reduce
 from typing import TYPE_CHECKING
 
 from sync.errors import N_
-from sync.model import LogLine, PartitionStatus, PartitionView, PlanState, Progress, Sample, Told
+from sync.model import LogLine, PartitionStatus, PartitionView, PlanState, Progress, Sample
 from sync.store import Tick
+from sync.told import Told
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

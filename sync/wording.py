@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from datetime import datetime, tzinfo
 
     from sync.errors import BatchSyncError
-    from sync.model import Told
+    from sync.model import RunView
+    from sync.told import Told
 
 LOCALES = ("en", "zh_CN")
 LOCALE_DIR = Path(__file__).parent / "locale"
@@ -49,6 +50,7 @@ _LABELS = {
     "failed": N_("Failed"),
     "cancelled": N_("Cancelled"),
     "interrupted": N_("Interrupted"),
+    "withdrawn": N_("Withdrawn"),
     "pending": N_("Pending"),
     "copying": N_("Copying"),
     "done": N_("Done"),
@@ -153,6 +155,19 @@ def status(value: str, locale: str) -> str:
     return translations(locale).gettext(_LABELS[str(value)])
 
 
+def run_status(run: RunView, locale: str) -> str:
+    """The word for where a run stands; a withdrawn one has a word of its own."""
+    return status("withdrawn" if run.withdrawn else run.status, locale)
+
+
+def unserved(locale: str) -> str:
+    """That nobody starts what is queued, and what to do."""
+    return translations(locale).gettext(
+        "No dashboard or server runs here that would start what is queued:"
+        " start `python -m sync serve` or open the dashboard."
+    )
+
+
 def verdict(value: Verdict, locale: str) -> str:
     """What is known of the holder, as a sentence."""
     return translations(locale).gettext(_VERDICTS[value])
@@ -239,6 +254,7 @@ def conflict_lines(conflict: Conflict, locale: str, now: datetime, zone: tzinfo)
         )
     if conflict.verdict is Verdict.RUNNING:
         lines.append(texts.gettext("Wait for it: add --wait to your command."))
+        lines.append(texts.gettext("Have yours started when it ends: add --queue to sync run."))
         lines.append(
             texts.gettext("Ask it to stop: python -m sync cancel {run_id}").format(**facts)
         )
@@ -270,8 +286,9 @@ def actions(conflict: Conflict, locale: str) -> list[dict[str, str]]:
     """What the one who was refused can do over HTTP or as a command, and what comes of it."""
     gettext = translations(locale).gettext
     if conflict.verdict in {Verdict.DEAD, Verdict.LOST}:
-        consequence = gettext("Closes that run as interrupted and starts yours.")
+        later = consequence = gettext("Closes that run as interrupted and starts yours.")
     else:
+        later = gettext("Starts yours when that run and those already queued have ended.")
         consequence = gettext(
             "Starts yours once that run has ended; until then it is refused again."
         )
@@ -283,6 +300,7 @@ def actions(conflict: Conflict, locale: str) -> list[dict[str, str]]:
             "href": STATUS_HREF,
         },
         {"action": "retry", "consequence": consequence, "method": "POST", "href": START_HREF},
+        {"action": "queue", "consequence": later, "method": "POST", "href": START_HREF},
     ]
     if conflict.run_id and conflict.verdict in TAKEN_OVER:
         found.append(

@@ -115,7 +115,8 @@ MUTATIONS = (
     Mutation(
         what="takeover without comparing the token",
         file="sync/databases/ledger.py",
-        old="lease.c.run_id == run_id)\n            .values(\n                token=_greatest",
+        old="lease.c.token == token, lease.c.run_id == run_id)\n            .values(\n"
+        "                token=_greatest",
         new="lease.c.token > 0)\n            .values(\n                token=_greatest",
         test=FENCE + "a_takeover_of_a_former_run_takes_nothing_from_the_present_one",
     ),

@@ -18,6 +18,7 @@ from sync.errors import (
     ConnectError,
     LeaseHeld,
     LockError,
+    NobodyStarts,
     RightsError,
     SchemaError,
     SettingsError,
@@ -43,7 +44,10 @@ RETRY_MAX_S = 3600
 _STATUS: tuple[tuple[type[BatchSyncError] | tuple[type[BatchSyncError], ...], HTTPStatus], ...] = (
     (UnknownRun, HTTPStatus.NOT_FOUND),
     ((UsageError, SettingsError, UnknownTable, SchemaError), HTTPStatus.UNPROCESSABLE_ENTITY),
-    ((ConnectError, RightsError, StoreError, LockError), HTTPStatus.SERVICE_UNAVAILABLE),
+    (
+        (ConnectError, RightsError, StoreError, LockError, NobodyStarts),
+        HTTPStatus.SERVICE_UNAVAILABLE,
+    ),
 )
 
 _HTTP_ERRORS = {

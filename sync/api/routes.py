@@ -56,10 +56,11 @@ class StartRequest(BaseModel):
     tables: list[Name] = Field(default=[], max_length=1000)
     only: Only = Only.ALL
     allow_shrink: bool = False
+    queue: bool = False
 
 
 class Started(BaseModel):
-    """A run was started; `task_id` is the run's id."""
+    """A run was started or queued; `task_id` is the run's id."""
 
     status: Literal["success"] = "success"
     task_id: str
@@ -72,11 +73,15 @@ def _problem_of(description: str) -> dict[str, Any]:
 
 
 def create_app(operations: Operations, *, zone: tzinfo, clock: Clock | None = None) -> FastAPI:
-    """The HTTP interface to `operations`, which it closes when it shuts down."""
+    """The HTTP interface to `operations`.
+
+    While it is up it starts what is queued; it closes them when it shuts down.
+    """
     clock = clock or SystemClock()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        operations.serve_queue()
         yield
         await asyncio.to_thread(operations.close)
 
@@ -102,9 +107,13 @@ def create_app(operations: Operations, *, zone: tzinfo, clock: Clock | None = No
     def start(
         request: Request, response: Response, asked: Annotated[StartRequest, Body()]
     ) -> Started:
-        """Start a run; it goes on in the background."""
+        """Start a run; it goes on in the background.
+
+        With `queue` it starts when its turn comes: at once where nothing runs or waits.
+        """
         days = parse_range(asked.start_date, asked.end_date, now=clock.now(), zone=zone)
-        run_id = operations.start(
+        begin = operations.enqueue if asked.queue else operations.start
+        run_id = begin(
             RunRequest(
                 days=days,
                 tables=tuple(asked.tables),
@@ -115,7 +124,8 @@ def create_app(operations: Operations, *, zone: tzinfo, clock: Clock | None = No
         locale = locale_of(request.headers)
         response.headers.update(language(locale))
         response.headers["Location"] = RUN_HREF.format(run_id=run_id)
-        message = translations(locale).gettext("The run has started.")
+        gettext = translations(locale).gettext
+        message = gettext("The run is queued.") if asked.queue else gettext("The run has started.")
         return Started(task_id=run_id, message=message)
 
     @app.get(STATUS_HREF)

@@ -14,6 +14,7 @@ from sync.cli.app import (
     AsJson,
     End,
     Narrow,
+    Queue,
     Seen,
     Start,
     Tables,
@@ -26,14 +27,14 @@ from sync.cli.app import (
 from sync.errors import N_, LeaseHeld, TakeoverRefused, UsageError
 from sync.foreground import say
 from sync.model import CancelMode, Only, RunId
-from sync.shapes import past_run_json
+from sync.shapes import past_run_json, queue_json
 from sync.wording import translations
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import tzinfo
 
-    from sync.model import RunView, TakeoverPlan
+    from sync.model import RunRequest, RunView, TakeoverPlan
     from sync.operations import Operations
 
 
@@ -45,12 +46,20 @@ def run(
     table: Tables = None,
     only: Narrow = Only.ALL,
     wait: Wait = None,
+    queue: Queue = False,
     allow_shrink: AllowShrink = False,
     plan: Seen = None,
     as_json: AsJson = False,
 ) -> None:
     """Copy the days from START to END, both included."""
+    if queue and wait is not None:
+        raise UsageError(N_("--wait waits here and --queue does not: choose one."))
+    if queue and plan is not None:
+        raise UsageError(N_("--plan is about the databases as they are now: not with --queue."))
     asked = request(context, start, end, table, only, allow_shrink=allow_shrink, seen=plan)
+    if queue:
+        _enqueue(context, asked, as_json=as_json)
+        return
 
     def begin(operations: Operations) -> RunId | None:
         return operations.start(asked)
@@ -74,6 +83,17 @@ def resume(
         return operations.resume(RunId(run) if run else None, allow_shrink=allow_shrink)
 
     _in_foreground(context, begin, wait_s=wait, as_json=as_json)
+
+
+def _enqueue(context: typer.Context, asked: RunRequest, *, as_json: bool) -> None:
+    with opened(context) as (_, operations):
+        run_id = operations.enqueue(asked)
+        found = [place for place in queue_json(operations.queue()) if place["id"] == run_id]
+    say(terminal.queued_line(run_id, found[0]["place"] if found else None, terminal.locale_of()))
+    if as_json:
+        print_json(found[0] if found else {"id": run_id, "place": None})
+    else:
+        typer.echo(run_id)
 
 
 def _in_foreground(
@@ -127,13 +147,16 @@ def cancel(
         bool, typer.Option("--now", help="At once: what is being copied is rolled back.")
     ] = False,
 ) -> None:
-    """Ask the present run to stop after what it is copying."""
+    """Ask the present run to stop after what it is copying, or withdraw a queued one."""
     gettext = translations(terminal.locale_of()).gettext
     with opened(context) as (_, operations):
         asked = operations.cancel(
             RunId(run) if run else None, CancelMode.NOW if now else CancelMode.AFTER_GROUP
         )
-    if asked is None:
+        withdrawn = asked is not None and operations.run(asked).withdrawn
+    if withdrawn:
+        say(gettext("Run {run_id} was withdrawn from the queue.").format(run_id=asked))
+    elif asked is None:
         say(gettext("Nothing is running."))
     else:
         say(gettext("Run {run_id} was asked to stop.").format(run_id=asked))

@@ -55,6 +55,10 @@ Seen = Annotated[
         help="Only if the plan is still this one: its hash, or what `plan --json` wrote.",
     ),
 ]
+Queue = Annotated[
+    bool,
+    typer.Option("--queue", help="Do not wait here: a dashboard or server starts it in its turn."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sync.databases.failures import Failure, failure, reason
 from sync.errors import N_, ConnectError, CopyError
-from sync.model import Told
+from sync.told import Told
 
 if TYPE_CHECKING:
     from sync.pairing import TablePair

@@ -16,8 +16,9 @@ from sync.copying.proving import prove
 from sync.databases.failures import DRIVER_ERRORS, Failure, failure
 from sync.databases.ledger_rows import Checkpoint
 from sync.errors import N_, CopyError
-from sync.model import DateRange, Told
+from sync.model import DateRange
 from sync.planning import shrinks
+from sync.told import Told
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sync.errors import N_, CopyError
-from sync.model import Told, Verify
+from sync.model import Verify
+from sync.told import Told
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -41,7 +41,8 @@ from sync.databases.ledger_rows import Checkpoint, LedgerRun, ledger_run
 from sync.databases.ledger_schema import LedgerTables
 from sync.databases.shape import quoted
 from sync.errors import N_, LeaseLost, LocksDiffer, SchemaError
-from sync.model import DateRange, Holder, Progress, RunId, RunStatus, Token, Told
+from sync.model import DateRange, Holder, Progress, RunId, RunStatus, Token
+from sync.told import Told
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -281,9 +282,13 @@ class Ledger:
         return [ledger_run(row) for row in connection.execute(wanted).mappings()]
 
     def entry(self, connection: Connection, run_id: RunId) -> LedgerRun | None:
-        """One run, None when the target does not know it."""
+        """One run, None when the target does not know it.
+
+        A queued one whose starter was killed has several entries: the last is the one that counts.
+        """
         wanted = select(self.run, database_now().label("now")).where(self.run.c.run_id == run_id)
-        row = connection.execute(wanted).mappings().first()
+        newest = wanted.order_by(self.run.c.token.desc())
+        row = connection.execute(newest).mappings().first()
         return ledger_run(row) if row else None
 
     def checkpoints(

@@ -8,7 +8,8 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from sync.errors import N_
-from sync.model import DateRange, Holder, Only, Progress, RunId, RunStatus, RunView, Token, Told
+from sync.model import DateRange, Holder, Only, Progress, RunId, RunStatus, RunView, Token
+from sync.told import Told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

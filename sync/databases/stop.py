@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg2
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from sqlalchemy import Connection
 
@@ -27,15 +27,41 @@ CANCEL_DEADLINE_S = 2.0
 
 def end_statements_of(connections: Iterable[Connection], done: threading.Event) -> None:
     """As `end_statements`, on connections to either engine."""
-    drivers = [
-        connection.connection.driver_connection
-        for connection in connections
-        if not connection.closed and not connection.invalidated
-    ]
+    drivers = _drivers(connections)
     for driver in drivers:
         if isinstance(driver, sqlite3.Connection):
             driver.interrupt()
     end_statements([d for d in drivers if not isinstance(d, sqlite3.Connection)], done)
+
+
+def _drivers(connections: Iterable[Connection]) -> list[Any]:
+    return [
+        connection.connection.driver_connection
+        for connection in connections
+        if not connection.closed and not connection.invalidated
+    ]
+
+
+def shut_down_unless(
+    done: threading.Event,
+    seconds: float,
+    connections: Iterable[Connection],
+    *others: Callable[[], object],
+) -> None:
+    """Unless `done` comes in time, shut these connections down, and what `others` do.
+
+    Whoever waits for a server that hangs gets an error then. Returns at once.
+    """
+
+    def watch() -> None:
+        if not done.wait(seconds):
+            for driver in _drivers(connections):
+                if not isinstance(driver, sqlite3.Connection):
+                    shut_down(driver)
+            for other in others:
+                other()
+
+    threading.Thread(target=watch, name="batch-sync-watch", daemon=True).start()
 
 
 def end_statements(drivers: Iterable[Any], done: threading.Event) -> None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from sync.databases.pooler import Pooling, pooling
 from sync.doctor.finding import Finding, failed
 from sync.errors import N_, BatchSyncError
-from sync.model import Told
 from sync.pairing import look, pair_tables
+from sync.told import Told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -14,7 +14,7 @@ from sync.databases.postgres import PostgresDatabase
 from sync.doctor import databases, exclusion, installation, rights
 from sync.doctor.finding import Finding, failed, guarded
 from sync.errors import N_, ConnectError
-from sync.model import Told
+from sync.told import Told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

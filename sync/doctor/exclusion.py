@@ -20,7 +20,7 @@ from sync.doctor.finding import Finding
 from sync.errors import N_
 from sync.locking import session as sessions
 from sync.locking.witness import HELD, TAKEN
-from sync.model import Told
+from sync.told import Told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sync.databases.failures import DRIVER_ERRORS, reason
 from sync.errors import N_, BatchSyncError
-from sync.model import Told
+from sync.told import Told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -9,7 +9,7 @@ from sqlalchemy import make_url
 
 from sync.doctor.finding import Finding
 from sync.errors import N_
-from sync.model import Told
+from sync.told import Told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

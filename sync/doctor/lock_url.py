@@ -12,7 +12,7 @@ from sync.doctor.databases import look_at_clock
 from sync.doctor.finding import Finding
 from sync.errors import N_, LockError
 from sync.locking.redis import address, client
-from sync.model import Told
+from sync.told import Told
 from sync.urls import is_redis, normalized_url
 
 if TYPE_CHECKING:

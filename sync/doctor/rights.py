@@ -17,9 +17,9 @@ from sqlalchemy import text
 from sync.databases.shape import quoted
 from sync.doctor.finding import Finding
 from sync.errors import N_, SchemaError
-from sync.model import Told
 from sync.pairing import Side, pair_tables
 from sync.settings import split_name
+from sync.told import Told
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

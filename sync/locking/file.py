@@ -20,7 +20,8 @@ from sync.errors import N_, LeaseLost, LockError
 from sync.locking.holder import ProcessState, process_state
 from sync.locking.port import Lock
 from sync.locking.record import conflict_in
-from sync.model import Conflict, Told
+from sync.model import Conflict
+from sync.told import Told
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,10 +11,14 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 
 from sync.model import Holder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 START_TOLERANCE_S = (
     2.0  # psutil derives a start from the boot time, which a clock adjustment shifts a little
@@ -107,3 +111,12 @@ def process_state(holder: Holder) -> ProcessState:
     if status in {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD}:
         return ProcessState.GONE
     return ProcessState.STOPPED if status == psutil.STATUS_STOPPED else ProcessState.RUNNING
+
+
+def any_lives(processes: Iterable[Holder]) -> bool:
+    """Whether one of those that were heard of lately can do anything now.
+
+    One that is seen gone or stopped cannot; one that cannot be seen is believed.
+    """
+    dead = {ProcessState.GONE, ProcessState.STOPPED}
+    return any(process_state(process) not in dead for process in processes)

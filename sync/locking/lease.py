@@ -15,7 +15,8 @@ from sync.databases.sqlite import SqliteDatabase
 from sync.errors import N_, BatchSyncError, ConnectError, LeaseLost, RightsError
 from sync.locking import session as sessions
 from sync.locking.holder import ProcessState, process_state
-from sync.model import DateRange, Holder, Progress, RunId, RunStatus, Token, Told, Verdict
+from sync.model import DateRange, Holder, Progress, RunId, RunStatus, Token, Verdict
+from sync.told import Told
 
 if TYPE_CHECKING:
     import threading
@@ -179,11 +180,12 @@ def take_lease(
             raise
         # A writer stands between its fence and its commit, perhaps for ever: end it first.
         for run in former:
-            sessions.end_backends(
-                held.session.connection, run.run_id, timeout_s=sessions.BACKENDS_GONE_S
-            )
+            _end_backends(held, run, own=run_id)
         token = _raise_token(connection, lock, held, facts)
-    closed = [_close_former(connection, ledger, held, run, by=holder) for run in former]
+    closed = []
+    for run in former:
+        zombies = _end_backends(held, run, own=run_id)
+        closed.append(_close_former(connection, ledger, run, zombies, by=holder))
     return Lease(held=held, ledger=ledger, target=target, run_id=run_id, token=token), closed
 
 
@@ -224,14 +226,20 @@ def _raise_token(
         )
 
 
+def _end_backends(held: Held, run: LedgerRun, *, own: RunId) -> int:
+    """End what is left of a former holder; how many backends that were."""
+    # A queued run that was to be started before has our own id, and never got as far as to write.
+    if held.session is None or run.run_id == own:
+        return 0
+    session = held.session.connection
+    if zombies := sessions.backends_of(session, run.run_id):
+        sessions.end_backends(session, run.run_id, timeout_s=sessions.BACKENDS_GONE_S)
+    return zombies
+
+
 def _close_former(
-    connection: Connection, ledger: Ledger, held: Held, run: LedgerRun, *, by: Holder
+    connection: Connection, ledger: Ledger, run: LedgerRun, zombies: int, *, by: Holder
 ) -> Closed:
-    zombies = 0
-    if held.session is not None:
-        session = held.session.connection
-        if zombies := sessions.backends_of(session, run.run_id):
-            sessions.end_backends(session, run.run_id, timeout_s=sessions.BACKENDS_GONE_S)
     # A takeover that was not finished has left who began it, and why.
     why = run.reason or why_closed(
         run.holder, verdict=Verdict.LOST if zombies else Verdict.DEAD, backends=zombies

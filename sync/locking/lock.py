@@ -18,6 +18,7 @@ from sync.databases.failures import reason
 from sync.databases.pooler import pooled
 from sync.databases.postgres import PostgresDatabase
 from sync.databases.sqlite import SqliteDatabase
+from sync.databases.stop import shut_down_unless
 from sync.errors import N_, LeaseHeld, LockError
 from sync.locking.file import FileLease
 from sync.locking.record import record_of
@@ -72,12 +73,16 @@ class TargetLock:
         """
         record = record_of(run_id=run_id, holder=holder, days=days, tables=tables)
         held = self.open(run_id)
+        asked = threading.Event()
+        shut_down_unless(asked, self._run.stall_after_s, (), held.shut_down)
         try:
             with self._asked():
                 self._take(held, record)
         except BaseException:
             held.release()
             raise
+        finally:
+            asked.set()
         return held
 
     def _take(self, held: Held, record: str) -> None:
@@ -151,6 +156,12 @@ class TargetLock:
                 if conflict.holder:
                     return conflict
         return None
+
+    def beginning(self, run_id: RunId) -> Conflict | None:
+        """Who has a lock under this id, as he wrote beside it. Raises LockError, ConnectError."""
+        with self.open() as held, self._asked():
+            found = (lock.holding() for lock in held.locks)
+            return next((told[0] for told in found if told and told[0].run_id == run_id), None)
 
     def revoke(self, run_id: RunId) -> None:
         """Take away what a run holds at `[lock] url`. Raises LockError, ConnectError."""

@@ -18,13 +18,14 @@ from sync.locking.holder import ProcessState, on_this_host, process_state
 from sync.locking.lease import why_closed
 from sync.locking.port import held_by
 from sync.locking.verdict import Evidence, verdict
-from sync.model import RunStatus, Told, Verdict
+from sync.model import RunStatus, Verdict
+from sync.told import Told
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from sync.databases.ledger_rows import LedgerRun
-    from sync.locking.lock import TargetLock
+    from sync.locking.lock import Held, TargetLock
     from sync.model import Conflict, Holder, RunId, RunView
     from sync.settings import RunSettings
 
@@ -103,12 +104,21 @@ class Looker:
             # A holder elsewhere has his lock file on a disk of his own: the others tell alone.
             if not others or (on_this_host(holder) and held_by(file, run_id)):
                 his.append(held_by(file, run_id))
-            with self._lock.reading(held) as connection:
-                if self.ledger.under_other_locks(connection, run_id, held.fingerprint):
-                    his.append(True)  # what cannot be asked counts as held
+            if self._under_other_locks(held, run_id):
+                his.append(True)  # what cannot be asked counts as held
             session = held.session
             backends = sessions.backends_of(session.connection, run_id) if session else 0
         return len(his), his.count(False), backends
+
+    def _under_other_locks(self, held: Held, run_id: RunId) -> bool:
+        try:
+            with self._lock.reading(held) as connection:
+                return self.ledger.under_other_locks(connection, run_id, held.fingerprint)
+        except (*DRIVER_ERRORS, ConnectError):
+            # A large transaction of SQLite lets nobody read.
+            if isinstance(self._target, PostgresDatabase):
+                raise
+            return True
 
     def ledger_runs(self, limit: int = 20) -> list[LedgerRun]:
         """The newest runs that the target itself remembers. Raises ConnectError."""

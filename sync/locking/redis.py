@@ -22,7 +22,8 @@ from redis.retry import Retry
 from sync.errors import N_, LeaseLost, LockError
 from sync.locking.port import Lock
 from sync.locking.record import conflict_in
-from sync.model import Conflict, Told
+from sync.model import Conflict
+from sync.told import Told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

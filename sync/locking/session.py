@@ -21,7 +21,8 @@ from sync.databases.pooler import pooled
 from sync.databases.stop import shut_down
 from sync.errors import N_, ConnectError, LeaseLost, LockError
 from sync.locking.port import Lock
-from sync.model import Conflict, RunId, Told
+from sync.model import Conflict, RunId
+from sync.told import Told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

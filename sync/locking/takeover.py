@@ -29,7 +29,8 @@ from sync.locking import session as sessions
 from sync.locking.holder import ProcessState, process_of, process_state
 from sync.locking.lease import RAISE_TIMEOUT_MS, not_taken
 from sync.locking.lock import conflict_of
-from sync.model import RunStatus, Told
+from sync.model import RunStatus
+from sync.told import Told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -211,7 +212,9 @@ class Taker:
                 )
 
     def successor(self, taking: Taking) -> Conflict | None:
-        """The run of a third one that has the lease by now."""
+        """The run of a third one that has the lease by now; a run without a token had none."""
+        if taking.run.token is None:
+            return None
         with (
             self._worded(),
             self._target.connect(reads=True) as connection,
@@ -221,7 +224,7 @@ class Taker:
                 return None
             newest = next(iter(self._ledger.runs(connection, limit=1, open_only=True)), None)
         # After a restore, older runs may stand there as open.
-        later = newest and newest.run_id != taking.run.id and newest.token > (taking.run.token or 0)
+        later = newest and newest.run_id != taking.run.id and newest.token > taking.run.token
         return conflict_of(newest) if newest and later else None
 
     @contextmanager

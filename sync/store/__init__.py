@@ -5,8 +5,10 @@ SQLite (WAL) in the state directory by default.
 schema.py    the tables
 rows.py      rows as values, values as rows
 store.py     what is written and asked
+queue.py     the same of the queue
 """
 
+from sync.store.queue import StoredQueue
 from sync.store.store import NewRun, Store, Tick
 
-__all__ = ["NewRun", "Store", "Tick"]
+__all__ = ["NewRun", "Store", "StoredQueue", "Tick"]

@@ -15,6 +15,7 @@ from sync.model import (
     PartitionView,
     Progress,
     RunId,
+    RunRequest,
     RunStatus,
     RunView,
     Token,
@@ -22,6 +23,26 @@ from sync.model import (
 
 if TYPE_CHECKING:
     from sqlalchemy import Row
+
+
+def request_row(
+    target: str, request: RunRequest, tables: tuple[str, ...], holder: Holder, at: datetime
+) -> dict[str, Any]:
+    """What is asked for, by whom and when, as columns of `run`."""
+    instant = at.timestamp()
+    return {
+        "target": target,
+        "start_date": request.days.start.isoformat(),
+        "end_date": request.days.end.isoformat(),
+        "tables": list(tables),
+        "only": request.only.value,
+        "allow_shrink": request.allow_shrink,
+        "since_token": request.since_token,
+        "holder": holder.to_json(),
+        "started_at": instant,
+        "beat_at": instant,
+        "progress_at": instant,
+    }
 
 
 def progress_row(progress: Progress) -> dict[str, Any]:

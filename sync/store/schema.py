@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-from sync.model import Told
+from sync.told import Told
 
 if TYPE_CHECKING:
     from sqlalchemy import Dialect
@@ -80,6 +80,10 @@ run_table = Table(
     Column("held_back", Integer, nullable=False, default=0),
     Column("failed", Integer, nullable=False, default=0),
     Column("error", ToldText),
+    # Of a request that waits or waited in the queue: its number, and what became of tries to start.
+    Column("place", Integer),
+    Column("tries", Integer, nullable=False, default=0, server_default="0"),
+    Column("retry_at", Float),
     Index("run_newest", "target", "started_at"),
     Index("run_start_key", "start_key", unique=True),
     Index(
@@ -117,4 +121,12 @@ event_table = Table(
     Column("at", Float, nullable=False),
     Column("event", String(64), nullable=False),
     Column("text", ToldText, nullable=False),
+)
+process_table = Table(
+    "process",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("target", Text, nullable=False),
+    Column("holder", JSON, nullable=False),
+    Column("good_until", Float, nullable=False),
 )

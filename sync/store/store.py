@@ -12,7 +12,7 @@ from filelock import FileLock
 from sqlalchemy import bindparam, case, create_engine, event, func, literal, select, text, update
 from sqlalchemy.exc import DBAPIError
 
-from sync.errors import StoreError, UnknownRun
+from sync.errors import Cancelled, StoreError, UnknownRun
 from sync.model import (
     MOVES,
     CancelMode,
@@ -27,17 +27,25 @@ from sync.model import (
     RunView,
     Sample,
     Token,
-    Told,
 )
-from sync.store.rows import event_row, partition_row, partition_view, progress_row, run_view
+from sync.store.queue import StoredQueue
+from sync.store.rows import (
+    event_row,
+    partition_row,
+    partition_view,
+    progress_row,
+    request_row,
+    run_view,
+)
 from sync.store.schema import ToldText, event_table, partition_table, run_table, sample_table
+from sync.told import Told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from sqlalchemy import URL, Connection
 
-REVISION = "0001"
+REVISION = "0002"
 MIGRATION_S = 60
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 UPDATE_PARTITION = (
@@ -74,7 +82,7 @@ class Tick:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewRun:
-    """A run at its birth: it is born running, by a holder who has the lease."""
+    """A run that begins, by a holder who has the lease; `queued` when it stands in the queue."""
 
     id: RunId
     target: str
@@ -83,6 +91,7 @@ class NewRun:
     token: Token
     holder: Holder
     key: str | None = None
+    queued: bool = False
 
 
 class Store:
@@ -146,31 +155,28 @@ class Store:
             raise StoreError(address=self.address, reason=reason) from None
 
     def start(self, new: NewRun) -> None:
-        """Write a run that is running.
+        """Write that a run is running.
 
-        Raises StoreError, also when another one of the target is, or has its key.
+        Raises StoreError, also when another one of the target is, or has its key; Cancelled when
+        it was to come from the queue and waits there no longer.
         """
-        now = datetime.now(UTC).timestamp()
+        run = run_table.c
+        values = request_row(new.target, new.request, new.tables, new.holder, datetime.now(UTC)) | {
+            "status": RunStatus.RUNNING.value,
+            "token": new.token,
+        }
         with self._transaction() as connection:
-            connection.execute(
-                run_table.insert().values(
-                    id=new.id,
-                    target=new.target,
-                    status=RunStatus.RUNNING.value,
-                    start_date=new.request.days.start.isoformat(),
-                    end_date=new.request.days.end.isoformat(),
-                    tables=list(new.tables),
-                    only=new.request.only.value,
-                    allow_shrink=new.request.allow_shrink,
-                    token=new.token,
-                    since_token=new.request.since_token,
-                    holder=new.holder.to_json(),
-                    start_key=new.key,
-                    started_at=now,
-                    beat_at=now,
-                    progress_at=now,
+            if not new.queued:
+                connection.execute(
+                    run_table.insert().values(values | {"id": new.id, "start_key": new.key})
                 )
+                return
+            waits = (run.id == new.id, run.status == RunStatus.QUEUED.value)
+            begun = connection.execute(
+                update(run_table).where(*waits).values(values | {"error": None})
             )
+            if not begun.rowcount:
+                raise Cancelled
 
     def plan(self, run_id: RunId, partitions: Iterable[PartitionView], progress: Progress) -> None:
         """Write the whole plan of a run in one transaction, before its first row moves."""
@@ -278,6 +284,10 @@ class Store:
             )
         return bool(asked.rowcount)
 
+    def queue(self, target: str) -> StoredQueue:
+        """The requests for a target that wait for their turn."""
+        return StoredQueue(self._transaction, target)
+
     def by_key(self, key: str) -> RunId | None:
         """The run that was started under this key."""
         with self._transaction() as connection:
@@ -293,10 +303,10 @@ class Store:
         return run_view(row)
 
     def recent(self, target: str, limit: int) -> tuple[RunView, ...]:
-        """The newest runs of a target first."""
+        """The newest runs of a target first; what still waits in the queue is none of them."""
         wanted = (
             select(run_table)
-            .where(run_table.c.target == target)
+            .where(run_table.c.target == target, run_table.c.status != RunStatus.QUEUED.value)
             .order_by(run_table.c.started_at.desc(), run_table.c.token.desc())
             .limit(limit)
         )

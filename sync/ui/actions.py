@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import streamlit as st
 
-from sync.errors import BatchSyncError, LeaseHeld, UnknownRun
+from sync.errors import N_, BatchSyncError, LeaseHeld, UnknownRun
 
 if TYPE_CHECKING:
     from sync.model import CancelMode, Conflict, RunId, RunRequest
@@ -23,12 +23,21 @@ if TYPE_CHECKING:
 # A browser sends both clicks of a double click. The second may come while the first is answered,
 # so the time counts from the answer.
 DOUBLE_CLICK_S = 2.0
+STARTED, QUEUED = N_("The run has started."), N_("The run is queued.")
 
 
 def start(operations: Operations, request: RunRequest) -> None:
     """Start a run; a second click within a moment is the same start."""
     try:
-        _accepted(operations.start(request, key=_start_key()))
+        _accepted(operations.start(request, key=_start_key()), STARTED)
+    except BatchSyncError as error:
+        _refused(error)
+
+
+def enqueue(operations: Operations, request: RunRequest) -> None:
+    """Have a run started when the present one ends; a second click is the same request."""
+    try:
+        _accepted(operations.enqueue(request, key=_start_key()), QUEUED)
     except BatchSyncError as error:
         _refused(error)
 
@@ -36,14 +45,15 @@ def start(operations: Operations, request: RunRequest) -> None:
 def resume(operations: Operations, run_id: RunId, *, allow_shrink: bool) -> None:
     """Start a run over what `run_id` left undone."""
     try:
-        _accepted(operations.resume(run_id, key=_start_key(), allow_shrink=allow_shrink))
+        _accepted(operations.resume(run_id, key=_start_key(), allow_shrink=allow_shrink), STARTED)
     except BatchSyncError as error:
         _refused(error)
 
 
 def cancel(operations: Operations, run_id: RunId, mode: CancelMode) -> None:
-    """Ask the present run to stop."""
+    """Ask the present run to stop, or withdraw a queued one."""
     forget_refusal()
+    forget_takeover()
     try:
         # A run that is unknown has ended meanwhile; the page shows how.
         with suppress(UnknownRun):
@@ -73,14 +83,20 @@ def forget_refusal() -> None:
     st.session_state.pop("refusal", None)
 
 
+def forget_takeover() -> None:
+    """Neither is what came of a takeover."""
+    st.session_state.pop("taking", None)
+
+
 def own_runs() -> frozenset[RunId]:
     """The runs that were started from this browser tab."""
     return frozenset(st.session_state.get("own_runs", ()))
 
 
-def just_started() -> bool:
-    """Whether a click has started a run; true once."""
-    return bool(st.session_state.pop("just_started", False))
+def news() -> str | None:
+    """What a click has just brought about, in English; told once."""
+    told: str | None = st.session_state.pop("news", None)
+    return told
 
 
 def _start_key() -> str:
@@ -92,12 +108,13 @@ def _start_key() -> str:
     return key
 
 
-def _accepted(run_id: RunId | None) -> None:
+def _accepted(run_id: RunId | None, news: str) -> None:
     forget_refusal()
+    forget_takeover()
     st.session_state["accepted_at"] = time.monotonic()
     if run_id is not None and run_id not in own_runs():
         st.session_state["own_runs"] = own_runs() | {run_id}
-        st.session_state["just_started"] = True
+        st.session_state["news"] = news
 
 
 def _refused(error: BatchSyncError) -> None:

@@ -98,14 +98,15 @@ def _advice(conflict: Conflict, reader: Reader) -> str:
             "What to do: wait, this page follows it by itself. If it must not go on, stop it below."
         ),
         Verdict.STALLED: _(
-            "What to do: cancel it now, below; days that are done stay done. Then resume it."
+            "What to do: cancel it now, below; days that are done stay done. "
+            "If it does not obey, take it over."
         ),
         Verdict.PAUSED: _(
-            "What to do: let process {pid} on {host} go on, or end it; then start again."
+            "What to do: let process {pid} on {host} go on, or take it over, which ends it."
         ),
         Verdict.UNKNOWN: _(
-            "What to do: look whether process {pid} still lives on {host}; "
-            "once it has ended, start again."
+            "What to do: look what process {pid} on {host} is at. "
+            "If it cannot go on, take it over, which ends it."
         ),
         Verdict.LOST: _(
             "What to do: start again. That ends what is left of it and closes it as interrupted."

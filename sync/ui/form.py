@@ -32,16 +32,24 @@ def presets(data_range: tuple[date, date] | None, today: date) -> dict[str, Date
     return found | ({ALL: DateRange(first, last)} if data_range else {})
 
 
+def request(snapshot: Snapshot, reader: Reader) -> RunRequest | None:
+    """What the form asks for as it stands, tick aside; None while only the first day is picked."""
+    _choose_default(snapshot, reader)
+    picked: tuple[date, ...] = st.session_state["days"]
+    tables: tuple[str, ...] = tuple(st.session_state.get("tables", ()))
+    return RunRequest(days=DateRange(*picked), tables=tables) if len(picked) == 2 else None
+
+
 def draw(snapshot: Snapshot, operations: Operations, reader: Reader) -> None:
     """The whole form. What was chosen stays chosen, whatever a click came to."""
     actions.prepare_start()
     chosen = _days(snapshot, reader)
     tables = _tables(snapshot, reader)
     allow_shrink = lets_through(snapshot, reader)
-    request = None
+    asked = None
     if chosen:
-        request = RunRequest(days=chosen, tables=tables, allow_shrink=allow_shrink)
-    _start(request, snapshot, operations, reader)
+        asked = RunRequest(days=chosen, tables=tables, allow_shrink=allow_shrink)
+    _start(asked, snapshot, operations, reader)
 
 
 def lets_through(snapshot: Snapshot, reader: Reader) -> bool:
@@ -62,11 +70,7 @@ def lets_through(snapshot: Snapshot, reader: Reader) -> bool:
 def _days(snapshot: Snapshot, reader: Reader) -> DateRange | None:
     """The range, None while only its first day is picked."""
     _ = reader.gettext
-    today = snapshot.taken_at.astimezone(reader.zone).date()
-    ranges = presets(snapshot.data_range, today)
-    if "days" not in st.session_state:
-        st.session_state["days"] = _pair(ranges[DEFAULT])
-        st.session_state["preset"] = DEFAULT
+    today, ranges = _choose_default(snapshot, reader)
     first, last = snapshot.data_range or (today, today)
     st.date_input(
         _("Days to sync, both included"),
@@ -89,6 +93,16 @@ def _days(snapshot: Snapshot, reader: Reader) -> DateRange | None:
     )
     picked: tuple[date, ...] = st.session_state["days"]
     return DateRange(*picked) if len(picked) == 2 else None
+
+
+def _choose_default(snapshot: Snapshot, reader: Reader) -> tuple[date, dict[str, DateRange]]:
+    """Choose days where none are chosen yet; today, and what can be chosen with one click."""
+    today = snapshot.taken_at.astimezone(reader.zone).date()
+    ranges = presets(snapshot.data_range, today)
+    if "days" not in st.session_state:
+        st.session_state["days"] = _pair(ranges[DEFAULT])
+        st.session_state["preset"] = DEFAULT
+    return today, ranges
 
 
 def _label(name: str, days: DateRange, today: date, reader: Reader) -> str:
@@ -116,7 +130,7 @@ def _tables(snapshot: Snapshot, reader: Reader) -> tuple[str, ...]:
 
 
 def _start(
-    request: RunRequest | None, snapshot: Snapshot, operations: Operations, reader: Reader
+    asked: RunRequest | None, snapshot: Snapshot, operations: Operations, reader: Reader
 ) -> None:
     _ = reader.gettext
     st.button(
@@ -125,20 +139,20 @@ def _start(
         type="secondary" if snapshot.busy else "primary",
         icon=":material/play_arrow:",
         width="stretch",
-        disabled=request is None,
+        disabled=asked is None,
         on_click=actions.start,
-        args=(operations, request),
+        args=(operations, asked),
     )
-    if request is None:
+    if asked is None:
         st.caption(_("Pick the last day, too; for a single day, click it twice."))
     elif snapshot.busy:
         st.caption(_("One at a time: start when this one has ended."))
     else:
-        st.caption(_summary(request, reader))
+        st.caption(_summary(asked, reader))
 
 
-def _summary(request: RunRequest, reader: Reader) -> str:
-    count = len(request.days)
+def _summary(asked: RunRequest, reader: Reader) -> str:
+    count = len(asked.days)
     text = reader.ngettext(
         "Replaces {count} day by what the source has.",
         "Replaces {count} days by what the source has.",

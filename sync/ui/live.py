@@ -33,9 +33,16 @@ class Live:
     def __init__(self) -> None:
         self._parts: list[tuple[DeltaGenerator, Part]] = []
 
-    def leave(self, part: Part) -> None:
-        """Leave a place here, for `part` to fill."""
-        self._parts.append((st.empty(), part))
+    def leave(self, part: Part, *, now: Markup | None = None) -> None:
+        """Leave a place here, for `part` to fill.
+
+        What it holds `now` goes out with the place: it never stands empty, and stays the element
+        that it was.
+        """
+        place = st.empty()
+        if now:
+            show(now, place)
+        self._parts.append((place, part))
 
     def fill(self, snapshot: Snapshot, reader: Reader) -> None:
         """Draw what moves."""
@@ -56,7 +63,8 @@ def poll(live: Live, snapshot: Snapshot, operations: Operations, reader: Reader)
             st.rerun()
         live.fill(now, reader)
 
-    st.fragment(refresh, run_every=POLL_BUSY_S if snapshot.busy else POLL_IDLE_S)()
+    moving = snapshot.busy or bool(snapshot.queue)
+    st.fragment(refresh, run_every=POLL_BUSY_S if moving else POLL_IDLE_S)()
 
 
 def _run_id(snapshot: Snapshot) -> RunId | None:
@@ -73,6 +81,8 @@ def _shape(snapshot: Snapshot) -> tuple[object, ...]:
         snapshot.tables,
         run and (run.id, run.cancel),
         shown and (shown.id, shown.status, shown.held_back, shown.failed),
+        tuple((request.id, request.error) for request in snapshot.queue),
+        snapshot.served,
         bool(snapshot.recent),
         bool(snapshot.log),
     )

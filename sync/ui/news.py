@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from sync.model import Verdict
-from sync.ui import actions, conflict, outcome
+from sync.ui import actions, conflict, form, outcome, takeover
 from sync.ui.elements import card, paragraph
 from sync.ui.markup import Markup, show
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sync.errors import BatchSyncError
     from sync.model import Conflict, RunView
     from sync.operations import Operations
@@ -20,19 +23,25 @@ if TYPE_CHECKING:
     from sync.ui.live import Live
     from sync.ui.reader import Reader
 
+GIVES_WAY = {Verdict.DEAD, Verdict.LOST}  # a start goes past these at once
+
 
 def draw(snapshot: Snapshot, operations: Operations, reader: Reader, live: Live) -> None:
     """The cards that the present state calls for, often none."""
-    if actions.just_started():
-        st.toast(reader.gettext("The run has started."), icon=":material/play_arrow:")
+    if told := actions.news():
+        st.toast(reader.gettext(told), icon=":material/play_arrow:")
     refusal = actions.refusal()
     held = actions.held_by(refusal)
     if refusal and held is None:
         error_card(reader.gettext("That did not work"), refusal, reader)
     now = conflict.present(snapshot, reader)
     in_the_way = now or held
+    takeover.draw(in_the_way, operations, reader)
     if in_the_way and (held or not in_the_way.yours or in_the_way.verdict is not Verdict.RUNNING):
-        _conflict_card(in_the_way, reader, live, refused=held is not None)
+        with _conflict_card(in_the_way, reader, live, refused=held is not None):
+            if in_the_way.verdict not in GIVES_WAY:
+                _queue_button(snapshot, operations, reader)
+            takeover.offer(in_the_way, reader)
     elif snapshot.shown and not now:
         _outcome_card(snapshot, snapshot.shown, operations, reader, live)
 
@@ -46,10 +55,28 @@ def error_card(title: str, error: BatchSyncError, reader: Reader, note: str = ""
             show(paragraph(note, look="note"))
 
 
-def _conflict_card(drawn: Conflict, reader: Reader, live: Live, *, refused: bool) -> None:
+@contextmanager
+def _conflict_card(drawn: Conflict, reader: Reader, live: Live, *, refused: bool) -> Iterator[None]:
     with card("conflict", "amber"):
         st.header(conflict.heading(drawn, reader), anchor=False, icon=":material/lock:")
         live.leave(partial(_conflict_details, drawn, refused=refused))
+        with st.container(horizontal=True):
+            yield
+
+
+def _queue_button(snapshot: Snapshot, operations: Operations, reader: Reader) -> None:
+    """Puts what the form asks for into the queue."""
+    actions.prepare_start()
+    request = form.request(snapshot, reader)
+    st.button(
+        reader.gettext("Start mine when this one ends"),
+        key="enqueue",
+        icon=":material/schedule:",
+        disabled=request is None,
+        help=str(request.days) if request else None,
+        on_click=actions.enqueue,
+        args=(operations, request),
+    )
 
 
 def _conflict_details(

@@ -13,7 +13,19 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from sync.model import CancelMode
-from sync.ui import actions, chart, form, header, news, reader, recent, state_card, strip
+from sync.ui import (
+    actions,
+    chart,
+    form,
+    header,
+    news,
+    queue,
+    reader,
+    recent,
+    state_card,
+    strip,
+    takeover,
+)
 from sync.ui.elements import card
 from sync.ui.live import Live, poll
 
@@ -37,7 +49,7 @@ def draw(operations: Operations) -> None:
     _begin(state_card.title(snapshot, me), me)
     live = Live()
     # First, so that nothing that comes and goes before it makes it another element.
-    live.leave(state_card.spoken)
+    live.leave(state_card.spoken, now=state_card.spoken(snapshot, me))
     header.notices(snapshot, me)
     news.draw(snapshot, operations, me, live)
     left, right = st.columns([3, 2], gap="small")
@@ -48,6 +60,7 @@ def draw(operations: Operations) -> None:
     with right, card("form", stretch=True):
         st.header(me.gettext("New sync"), anchor=False)
         form.draw(snapshot, operations, me)
+    queue.draw(snapshot, operations, me)
     _pictures(snapshot, me, live)
     poll(live, snapshot, operations, me)
 
@@ -95,6 +108,7 @@ def _cancel_buttons(run: RunView, operations: Operations, me: Reader) -> None:
                 on_click=actions.cancel,
                 args=(operations, run.id, CancelMode.NOW),
             )
+            takeover.by_force(run.id, _("Should it not obey, end it by force:"))
 
 
 def _pictures(snapshot: Snapshot, me: Reader, live: Live) -> None:

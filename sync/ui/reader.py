@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from gettext import NullTranslations
 
     from sync.errors import BatchSyncError
-    from sync.model import RunId, Told, Verdict
+    from sync.model import RunId, RunView, Verdict
+    from sync.told import Told
 
 # By locale: how a language stands in the address, and how its speakers call it.
 CODES = {"en": "en", "zh_CN": "zh"}
@@ -57,6 +58,10 @@ class Reader:
     def status(self, value: str) -> str:
         """The word for a status, or for a verdict."""
         return wording.status(value, self.locale)
+
+    def run_status(self, run: RunView) -> str:
+        """The word for where a run stands."""
+        return wording.run_status(run, self.locale)
 
     def number(self, value: float) -> str:
         """A whole number, grouped."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 RUNS_MAX = 8
 LINES_MAX = 12
+COLUMNS = 7
 SIGNS = {
     RunStatus.QUEUED: "…",
     RunStatus.RUNNING: "→",
@@ -38,7 +39,7 @@ def recent_runs(snapshot: Snapshot, reader: Reader) -> Markup:
         _("Took"),
     )
     head = tag("tr", *(tag("th", name, scope="col") for name in names))
-    rows = [tag("tr", *_cells(run, snapshot, reader)) for run in snapshot.recent[:RUNS_MAX]]
+    rows = [_row(run, snapshot, reader) for run in snapshot.recent[:RUNS_MAX]]
     table = tag("table", tag("thead", head), tag("tbody", *rows))
     return tag(
         "div", table, class_="bs-table", tabindex=0, role="region", aria_label=_("Recent runs")
@@ -58,6 +59,15 @@ def log(snapshot: Snapshot, reader: Reader) -> Markup:
     return tag("ol", *lines, class_="bs-log")
 
 
+def _row(run: RunView, snapshot: Snapshot, reader: Reader) -> Markup:
+    row = tag("tr", *_cells(run, snapshot, reader))
+    if run.status is not RunStatus.INTERRUPTED or run.error is None:
+        return row
+    # Who took it over and why, or how it was found dead.
+    why = tag("td", reader.told(run.error), colspan=COLUMNS, class_="why")
+    return join(row, tag("tr", why))
+
+
 def _cells(run: RunView, snapshot: Snapshot, reader: Reader) -> list[Markup]:
     return [
         tag("td", reader.moment(run.started_at)),
@@ -74,7 +84,7 @@ def _result(run: RunView, reader: Reader) -> Markup:
     if trouble_of(run) is Trouble.HELD_BACK:
         sign, word = "!", reader.status("held_back")
     else:
-        sign, word = SIGNS[run.status], reader.status(run.status)
+        sign, word = SIGNS[run.status], reader.run_status(run)
     return join(
         tag("span", sign, class_=f"sign {run.status.value}", aria_hidden="true"), f" {word}"
     )

@@ -20,10 +20,14 @@ from tests.views.fakes import SNAPSHOTS
 ROOT = Path(__file__).parent.parent.parent
 WIDTHS = {"wide": 1280, "phone": 390}
 MINE = "mine"  # the running run, started by a click on this very page
+TAKEOVER = "takeover"  # the dialog over the run that gives no sign of life
+DIALOG_HEIGHT = 680
+OPENED_AS = {MINE: "never", TAKEOVER: "unknown"}
 README = {
     "running": (MINE, "wide", "light", "en"),
     "conflict": ("running", "wide", "dark", "en"),
     "phone": ("running", "phone", "dark", "zh"),
+    TAKEOVER: (TAKEOVER, "wide", "light", "en"),
 }
 
 
@@ -32,7 +36,11 @@ def main() -> None:
     every = "--all" in sys.argv
     looks = [(w, c, lang) for w in WIDTHS for c in ("light", "dark") for lang in ("en", "zh")]
     wanted = (
-        {f"{s}-{w}-{c}-{lang}": (s, w, c, lang) for s in (MINE, *SNAPSHOTS) for w, c, lang in looks}
+        {
+            f"{s}-{w}-{c}-{lang}": (s, w, c, lang)
+            for s in (*OPENED_AS, *SNAPSHOTS)
+            for w, c, lang in looks
+        }
         if every
         else README
     )
@@ -57,21 +65,19 @@ def _take(browser: Browser, address: str, look: tuple[str, str, str, str], file:
         timezone_id="Asia/Shanghai",
     ) as context:
         page = context.new_page()
-        page.goto(f"{address}/?state={'never' if state == MINE else state}&lang={language}")
+        page.goto(f"{address}/?state={OPENED_AS.get(state, state)}&lang={language}")
         page.locator(".st-key-start button").wait_for()
         if state == MINE:
             page.locator(".st-key-start button").click()
             expect(page).to_have_title(re.compile("^69%"), timeout=30_000)
+        if state == TAKEOVER:
+            page.locator(".st-key-take_over button").click()
+            page.locator(".st-key-takeover_now button").wait_for()
         page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
         page.wait_for_timeout(600)
-        page.set_viewport_size(
-            {
-                "width": WIDTHS[width],
-                "height": page.evaluate(
-                    "document.querySelector('[data-testid=stMainBlockContainer]').scrollHeight"
-                ),
-            }
-        )
+        content = "document.querySelector('[data-testid=stMainBlockContainer]').scrollHeight"
+        height = DIALOG_HEIGHT if state == TAKEOVER else page.evaluate(content)
+        page.set_viewport_size({"width": WIDTHS[width], "height": height})
         page.wait_for_timeout(300)
         page.screenshot(path=file)
 

@@ -80,7 +80,7 @@ def opened(
     [(state, "wide-light-en") for state in SNAPSHOTS]
     + [
         (state, "phone-dark-zh")
-        for state in ("never", "running", "failed", "held_back", "succeeded")
+        for state in ("never", "running", "queued", "failed", "held_back", "succeeded")
     ],
 )
 def test_it_is_accessible_and_fits(
@@ -95,6 +95,20 @@ def test_it_is_accessible_and_fits(
     assert [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found] == []
     assert wider <= 0
     assert spoken == {"en": "en", "zh": "zh-CN"}[LOOKS[look][2]]
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_the_dialog_of_a_takeover_is_accessible_too(
+    opened: Callable[[str, str], Page], look: str
+) -> None:
+    page = opened("unknown", look)
+    page.locator(".st-key-take_over button").click()
+    page.locator(".st-key-takeover_now button").click()
+    page.get_by_role("alert").wait_for()
+
+    found = Axe().run(page, options=AXE_RULES).response["violations"]
+
+    assert [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found] == []
 
 
 def test_a_start_is_spoken_by_the_line_that_stood_there_and_shown_in_the_title(

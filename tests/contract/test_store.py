@@ -13,9 +13,10 @@ from sqlalchemy import URL
 
 from sync.errors import StoreError
 from sync.locking.holder import current_holder
-from sync.model import MOVES, CancelMode, RunId, RunStatus, Token, Told
+from sync.model import MOVES, CancelMode, RunId, RunStatus, Token
 from sync.settings import load
 from sync.store import NewRun, Store
+from sync.told import Told
 from sync.wiring import STORE_FILE
 from tests.crash.days import FIRST_DAY, Days, days_in_sqlite
 from tests.installation import asked, until

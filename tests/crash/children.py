@@ -131,6 +131,17 @@ def sync_days_and_hang(pipe: Connection, settings_file: Path, start: str, end: s
     pipe.recv()
 
 
+def take_locks_and_hang(pipe: Connection, settings_file: Path, start: str, end: str) -> None:
+    """Start a run that hangs once it has its locks, and say its id."""
+    parts = open_operations(load(settings_file))._parts  # noqa: SLF001 - a port is wrapped
+
+    def hang(run_id: RunId) -> Any:
+        pipe.send(run_id)
+        threading.Event().wait()
+
+    Operations(replace(parts, way=hang)).start(asked(start, end))
+
+
 def sync_on_another_host(pipe: Connection, settings_file: Path, start: str, end: str) -> None:
     """`python -m sync run` where boot and PID namespace are others; its exit code."""
     holder._boot_id = lambda: "another boot"  # noqa: SLF001

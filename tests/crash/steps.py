@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import sync.store.store
 from sync.copying.attach import AttachMover, AttachWay
 from sync.copying.pipe import Pipe
 from sync.copying.stream import StreamMover, StreamWay
@@ -35,7 +36,8 @@ class Step:
     """The `nth` call of a port's method, before it or `after` it.
 
     `awaited`: another thread does this, so copying begins once it was done. `former`: there is the
-    open run of a holder that died. `only` one kind of target has this step.
+    open run of a holder that died. `large`: the transaction has outgrown SQLite's cache, so that
+    nobody else can read. `only` one kind of target has this step.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Step:
     nth: int = 1
     awaited: bool = False
     former: bool = False
+    large: bool = False
     only: Kind | None = None
 
     def __str__(self) -> str:
@@ -94,10 +97,26 @@ HOLDING = (
     Step(name="copied", port=MOVER, method="load", after=True),
     Step(name="checkpoint written", port=Ledger, method="write_checkpoints", after=True),
     Step(name="fence passed", port=Lease, method="fence", after=True),
+    Step(
+        name="fence passed, cache outgrown",
+        port=Lease,
+        method="fence",
+        after=True,
+        large=True,
+        only="sqlite",
+    ),
     Step(name="committed", port=Tracker, method="done"),
     Step(name="third group", port=MOVER, method="delete_days", nth=3, after=True),
     Step(name="heartbeat", port=Lease, method="beat", awaited=True),
     Step(name="progress reported", port=Store, method="tick", awaited=True),
+    # The plan has written each of the five days before; each of its calls is for one.
+    Step(
+        name="store being written",
+        port=sync.store.store,
+        method="partition_row",
+        nth=6,
+        awaited=True,
+    ),
     Step(name="lease to be closed", port=Lease, method="close"),
 )
 ENDED = (
@@ -122,6 +141,8 @@ def interpose(step: Step, kind: Kind, befall: Callable[[], None]) -> None:
         _within_statement(act)
     else:
         _around(step.owner(kind), step.method, act, nth=step.nth, after=step.after)
+    if step.large:
+        _when_fresh(_have_a_small_cache)
     if step.awaited:
         _around(MOVER[kind], "delete_days", lambda: reached.wait(AWAITED_S))
 
@@ -143,27 +164,42 @@ def _around(
     setattr(owner, method, wrapped)
 
 
+def _have_a_small_cache(driver: Any) -> None:
+    # Both in pages: what is over it goes to the file before the commit.
+    for setting in ("cache_size", "cache_spill"):
+        driver.execute(f"PRAGMA {setting} = 1")
+
+
 def _within_statement(act: Callable[[], None]) -> None:
     """In the middle of the first INSERT … SELECT of an SQLite target.
 
     Only the writing connection of this process has the trigger.
     """
-    original, rows = AttachMover.writer, itertools.count(1)
+    rows = itertools.count(1)
 
     def in_fifth_row() -> None:
         if next(rows) == 5:
             act()
 
+    def prepare(driver: Any) -> None:
+        driver.create_function("in_fifth_row", 0, in_fifth_row)
+        driver.execute(
+            "CREATE TEMP TRIGGER in_middle AFTER INSERT ON main.orders"
+            " BEGIN SELECT in_fifth_row(); END"
+        )
+
+    _when_fresh(prepare)
+
+
+def _when_fresh(prepare: Callable[[Any], object]) -> None:
+    """Have a say on each connection that writes an SQLite target."""
+    original = AttachMover.writer
+
     def writer(mover: AttachMover) -> Any:
         fresh = mover._writer is None  # noqa: SLF001 - a port is wrapped
         connection = original(mover)
         if fresh:
-            driver: Any = connection.connection.driver_connection
-            driver.create_function("in_fifth_row", 0, in_fifth_row)
-            driver.execute(
-                "CREATE TEMP TRIGGER in_middle AFTER INSERT ON main.orders"
-                " BEGIN SELECT in_fifth_row(); END"
-            )
+            prepare(connection.connection.driver_connection)
         return connection
 
     AttachMover.writer = writer  # type: ignore[method-assign]

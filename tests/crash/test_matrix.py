@@ -16,7 +16,8 @@ from sync.errors import LeaseHeld
 from sync.model import RunId, RunStatus
 from sync.operations import Operations
 from tests.crash.matrix import SAMPLE_EVERY, Case, all_cases
-from tests.crash.mishaps import BACKENDS_ENDED, LOCK_ENDED, RESTART, SIGSTOP, After
+from tests.crash.mishaps import BACKENDS_ENDED, CUT_OFF, LOCK_ENDED, RESTART, SIGSTOP, After
+from tests.crash.steps import BEFORE_TOKEN, HOLDING
 from tests.crash.world import HEARTBEAT_OLD_S, Servers, World, world
 from tests.installation import until
 from tests.wires import BlackHole
@@ -49,12 +50,11 @@ def test_a_mishap_leaves_days_whole_one_writer_and_a_target_that_the_next_start_
     has_server = case.kind == "postgresql"
     servers = request.getfixturevalue("servers") if has_server else None
     with world(case, tmp_path, servers) as its:
-        before = its.days.standing()
         if case.mishap.after is After.HELD_UP:
             end = held_up(its)
         else:
             end = brought_to_its_end(its)
-            days_are_old_or_new(its, before)
+            days_are_old_or_new(its)
         mended_by_the_next_start(its, end)
 
 
@@ -73,9 +73,9 @@ def brought_to_its_end(its: World) -> str | None:
     return str(its.child.told())
 
 
-def days_are_old_or_new(its: World, before: dict[str, Any]) -> None:
+def days_are_old_or_new(its: World) -> None:
     """BEFORE or AFTER, and a checkpoint tells which."""
-    run_id, after = its.child_run(), its.days.standing()
+    before, run_id, after = its.before, its.child_run(), its.days.standing()
     assert after.keys() == before.keys()
     assert all(now in {before[day], (2, run_id)} for day, now in after.items())
     if run_id and its.outcomes()[run_id] == RunStatus.SUCCEEDED:
@@ -92,15 +92,25 @@ def held_up(its: World) -> str | None:
         its.child.tell("done")
     taken_over = others_finish(its)
     kept = its.everything()
+    if its.case.mishap is CUT_OFF and its.case.step in BEFORE_TOKEN:
+        # It gives up by itself: as long as it has no run, nobody could take it over.
+        end = told_or_gone(its)
+        let_go(its)
+        return end
+    let_go(its)
+    end = told_or_gone(its)
+    if taken_over:
+        assert its.everything() == kept
+    return end
+
+
+def let_go(its: World) -> None:
+    """End what holds it up."""
     if its.case.mishap is not SIGSTOP:
         assert its.servers is not None
         its.servers.wire.mend()
     elif its.child.process.is_alive():
         its.child.wake()
-    end = told_or_gone(its)
-    if taken_over:
-        assert its.everything() == kept
-    return end
 
 
 def others_finish(its: World) -> bool:
@@ -109,7 +119,7 @@ def others_finish(its: World) -> bool:
     its.days.write(3)  # so that rows which the first writes now would be seen
     held = kept_out_by(operations, its)
     if held is not None:
-        if held != its.child_run() or its.outcomes()[held]:
+        if its.case.step not in HOLDING:
             # Before its run is in the ledger and after it has ended there, there is nothing to take
             # over: whoever stands between that and a lock keeps others out until it wakes or dies.
             return False

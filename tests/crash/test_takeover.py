@@ -5,11 +5,9 @@ import json
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -18,123 +16,34 @@ from sync.cli import main
 from sync.errors import LeaseHeld, LockError, TakeoverRefused, UsageError
 from sync.locking.holder import current_holder
 from sync.locking.takeover import Taking
-from sync.model import Holder, RunId, RunRequest, RunStatus, RunView, Told, Verdict
-from sync.operations import Operations
+from sync.model import Holder, RunStatus, Verdict
+from sync.told import Told
 from tests.crash.children import (
     Child,
     hanging,
     sync_days,
     sync_days_and_hang,
     sync_on_another_host,
-    take_over_and_die,
+    take_locks_and_hang,
 )
-from tests.crash.days import FIRST_DAY, Days, days_in_postgres, days_in_sqlite
+from tests.crash.days import FIRST_DAY, Days
+from tests.crash.takeovers import (
+    QUICK,
+    assert_next_start_completes,
+    assert_taken_over,
+    held,
+    in_target,
+    versions,
+)
 from tests.installation import Installation, table, until
 from tests.redis_server import RedisServer
 from tests.servers import Databases, PostgresServer
 
-QUICK = {"heartbeat_s": 0.1, "heartbeat_old_s": 0.5, "takeover_grace_s": 0.2}
 OF_RUN = "pg_stat_activity WHERE application_name LIKE 'batch_sync 2%'"
 # A COPY that has written and waits for its client.
 MID_COPY = f"""
     SELECT 1 FROM {OF_RUN} AND state = 'active' AND query LIKE '%FROM STDIN%'
     AND wait_event = 'ClientRead'"""
-
-STEPS = {
-    "postgresql": [
-        ("taker", "raise_token"),
-        ("store", "take_over"),
-        ("taker", "end_backends"),
-        ("taker", "end_process"),
-        ("taker", "close"),
-        ("store", "finish"),
-    ],
-    "sqlite": [
-        ("store", "take_over"),
-        ("taker", "end_process"),
-        ("taker", "raise_token"),
-        ("taker", "end_backends"),
-        ("taker", "close"),
-        ("store", "finish"),
-    ],
-}
-ALWAYS_TRIED = {"raise_token", "end_process"}
-
-
-@pytest.fixture
-def postgres_days(postgres: PostgresServer, databases: Databases, tmp_path: Path) -> Iterator[Days]:
-    """Three days that were synced in version 1 and are in version 2 in the source now."""
-    with days_in_postgres(postgres, databases, tmp_path, 3, **QUICK) as days:
-        days.installation.run(FIRST_DAY, days.last_day)
-        days.write(2)
-        yield days
-
-
-@pytest.fixture
-def sqlite_days(tmp_path: Path) -> Iterator[Days]:
-    """The same in files."""
-    with days_in_sqlite(tmp_path, 3, **QUICK) as days:
-        days.installation.run(FIRST_DAY, days.last_day)
-        days.write(2)
-        yield days
-
-
-@pytest.fixture(params=["postgresql", "sqlite"])
-def days(request: pytest.FixtureRequest) -> Any:
-    kind = "postgres" if request.param == "postgresql" else "sqlite"
-    return request.getfixturevalue(f"{kind}_days")
-
-
-@pytest.fixture
-def stopped(days: Days) -> Iterator[tuple[Child, RunId]]:
-    """A process that is paused in the middle of a transaction."""
-    with Child(
-        sync_days_and_hang, days.installation.settings_file, FIRST_DAY, days.last_day
-    ) as child:
-        run_id = child.told()
-        child.stop()
-        yield child, run_id
-
-
-def versions(days: Days) -> set[int]:
-    return {version for version, _ in days.standing().values()}
-
-
-def in_target(days: Days, run_id: RunId) -> tuple[Any, ...]:
-    """How a run ended, by whom and why, as the target tells."""
-    [found] = days.both.target.execute(
-        f"SELECT outcome, ended_by, reason FROM batch_sync_run WHERE run_id = '{run_id}'"
-    )
-    return found
-
-
-def assert_taken_over(days: Days, run: RunView, *, by: str, reason: str) -> None:
-    """The same in the store as in the target."""
-    outcome, ended_by, told = in_target(days, run.id)
-    assert (run.status, outcome) == (RunStatus.INTERRUPTED, "interrupted")
-    assert ended_by.startswith(f"{by}@")
-    assert str(run.error) == told == f"Taken over by {ended_by}: {reason}"
-
-
-def assert_next_start_completes(days: Days) -> None:
-    run = days.installation.run(FIRST_DAY, days.last_day)
-    assert run.status is RunStatus.SUCCEEDED
-    source, target = days.rows()
-    assert source == target
-
-
-@contextmanager
-def held(installation: Installation, request: RunRequest) -> Iterator[RunId]:
-    """A run that holds the lease, and goes to its end afterwards."""
-    hangs, go_on = threading.Event(), threading.Event()
-    operations = hanging(installation.operations(), hangs, go_on)
-    run_id = operations.start(request)
-    hangs.wait()
-    try:
-        yield run_id
-    finally:
-        go_on.set()
-        assert operations.wait(run_id).status is RunStatus.SUCCEEDED
 
 
 def test_a_holder_stopped_in_the_middle_of_a_copy_is_taken_over_and_the_next_start_goes_through(
@@ -211,7 +120,10 @@ def test_a_holder_on_another_host_is_taken_over_and_when_it_wakes_it_writes_noth
         plan = operations.plan_takeover(run_id)
         assert plan.verdict is Verdict.UNKNOWN
         assert any("cannot be ended from here" in str(what) for what in plan.breaks)
+        seen = operations.snapshot()
+        assert (seen.run and seen.run.id, seen.verdict) == (run_id, Verdict.UNKNOWN)
         run = operations.take_over(run_id, reason="cut off", user="ada")
+        assert operations.snapshot().run is None
         assert_taken_over(days, run, by="ada", reason="cut off")
         assert_next_start_completes(days)
         days.write(3)  # what it would write now, were it let
@@ -249,6 +161,21 @@ def test_a_thread_of_this_process_that_hangs_is_taken_over_and_the_process_goes_
         assert (days.standing(), operations.run(run_id), in_target(days, run_id)) == before
 
 
+def test_a_holder_that_hangs_before_its_run_stands_anywhere_is_ended_by_its_id(days: Days) -> None:
+    operations = days.installation.operations()
+    arguments = (days.installation.settings_file, FIRST_DAY, days.last_day)
+    with Child(take_locks_and_hang, *arguments) as child:
+        run_id = child.told()
+        with pytest.raises(LeaseHeld) as refusal:
+            operations.start(days.request)
+        assert refusal.value.conflict.run_id == run_id
+        until(lambda: operations.plan_takeover(run_id).verdict is Verdict.UNKNOWN)
+        run = operations.take_over(run_id, reason="it hangs", user="ada")
+        assert (run.id, run.status) == (run_id, RunStatus.INTERRUPTED)
+        child.process.join(5)
+        assert_next_start_completes(days)
+
+
 def test_an_sqlite_holder_stopped_within_a_write_transaction_is_ended_first(
     sqlite_days: Days,
 ) -> None:
@@ -274,7 +201,7 @@ def test_an_sqlite_holder_that_cannot_be_ended_from_here_is_taken_over_unless_it
     def elsewhere(user: str | None) -> Holder:
         return replace(current_holder(user), boot_id="another boot")
 
-    monkeypatch.setattr("sync.operations.current_holder", elsewhere)
+    monkeypatch.setattr("sync.starting.current_holder", elsewhere)
     hangs, go_on = threading.Event(), threading.Event()
     writing = hanging(days.installation.operations(), hangs, go_on)
     run_id = writing.start(days.request)
@@ -355,65 +282,6 @@ def test_a_holder_that_runs_well_is_refused_and_by_force_it_exits_6(
         assert process.wait(20) in {6, -signal.SIGKILL}
     run = operations.run(run_id)
     assert_taken_over(days, run, by=run.holder.user, reason="impatience")
-
-
-@pytest.mark.parametrize(
-    ("days", "part", "step"),
-    [
-        pytest.param(*(kind, *step), marks=[] if step[1] in ALWAYS_TRIED else [pytest.mark.matrix])
-        for kind, steps in STEPS.items()
-        for step in steps
-    ],
-    indirect=["days"],
-)
-def test_a_taker_that_is_killed_after_any_step_is_made_good_by_the_next_one(
-    days: Days, stopped: tuple[Child, RunId], part: str, step: str
-) -> None:
-    _, run_id = stopped
-    with Child(take_over_and_die, days.installation.settings_file, run_id, part, step) as taker:
-        taker.process.join(20)
-        assert taker.process.exitcode == -signal.SIGKILL
-    run = days.installation.operations().take_over(run_id, reason="it hangs", user="first")
-    assert_taken_over(days, run, by="first", reason="it hangs")
-    assert_next_start_completes(days)
-
-
-def test_a_start_after_a_taker_that_was_killed_tells_who_began_the_takeover(
-    postgres_days: Days,
-) -> None:
-    days = postgres_days
-    arguments = (days.installation.settings_file, FIRST_DAY, days.last_day)
-    with Child(sync_days_and_hang, *arguments) as child:
-        run_id = child.told()
-        child.stop()
-        killed = (days.installation.settings_file, run_id, "taker", "end_process")
-        with Child(take_over_and_die, *killed) as taker:
-            taker.process.join(20)
-        assert_next_start_completes(days)
-        run = days.installation.operations().run(run_id)
-        assert_taken_over(days, run, by="first", reason="it hangs")
-
-
-def test_a_third_one_that_takes_the_lease_meanwhile_is_named_to_the_taker(
-    days: Days, stopped: tuple[Child, RunId]
-) -> None:
-    _, run_id = stopped
-    parts = days.installation.operations()._parts  # noqa: SLF001 - a port is wrapped
-    third = ExitStack()
-    end_process = parts.taker.end_process
-
-    def lose_the_race(taking: Taking) -> None:
-        end_process(taking)
-        if not parts.taker.ends_sessions:
-            parts.taker.raise_token(taking)
-        winner.append(third.enter_context(held(days.installation, days.request)))
-
-    winner: list[RunId] = []
-    parts.taker.end_process = lose_the_race  # type: ignore[method-assign]
-    with third, pytest.raises(LeaseHeld) as refusal:
-        Operations(parts).take_over(run_id, reason="it hangs", user="ada")
-    assert refusal.value.conflict.run_id == winner[0]
-    assert_taken_over(days, Operations(parts).run(run_id), by="ada", reason="it hangs")
 
 
 def test_a_process_that_has_the_holders_pid_by_now_is_not_signalled(sqlite_days: Days) -> None:

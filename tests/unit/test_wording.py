@@ -31,9 +31,9 @@ from sync.model import (
     Progress,
     RunId,
     RunStatus,
-    Told,
     Verdict,
 )
+from sync.told import Told
 from sync.tracking import together
 
 PACKAGE = Path(sync.__file__).parent
@@ -293,6 +293,7 @@ class TestConflicts:
             "It is alive, and rows move.",
             "Watch it: python -m sync status --watch",
             "Wait for it: add --wait to your command.",
+            "Have yours started when it ends: add --queue to sync run.",
             "Ask it to stop: python -m sync cancel 20261124-095700-abcdef",
         ]
 

@@ -22,11 +22,12 @@ from sync.model import (
     RunStatus,
     RunView,
     Sample,
+    TakeoverPlan,
     Token,
-    Told,
     Verdict,
 )
 from sync.snapshot import Snapshot
+from sync.told import Told
 
 NOW = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
 DAYS = DateRange(date(2026, 9, 1), date(2026, 10, 31))
@@ -51,6 +52,22 @@ DIED = Told(
     "Its holder died: process {pid} on {host} is gone and the lock was free.",
     pid=HOLDER.pid,
     host=HOLDER.host,
+)
+TAKEN = Told("Taken over by {by}: {reason}", by="ada@etl-01", reason="its host is cut off")
+BREAKS = (
+    Told(
+        "What is being copied ({what}) is rolled back; {done} of {total} partitions stay.",
+        what="orders 2026-10-13",
+        done=42,
+        total=61,
+    ),
+    Told("Database sessions that are ended: {count}.", count=3),
+    Told(
+        "Process {pid} on {host} cannot be ended from here;"
+        " should it go on, it can commit nothing any more.",
+        pid=HOLDER.pid,
+        host=HOLDER.host,
+    ),
 )
 PLANNED = Told(
     "Planned: {partitions:,} partitions with {rows:,} rows.", partitions=61, rows=12_191_800
@@ -129,10 +146,15 @@ def a_snapshot(run: RunView | None, *, shown: RunView | None = None, **changes: 
     return replace(snapshot, **changes)
 
 
-def unwell(verdict: Verdict, evidence: str, **facts: object) -> Snapshot:
+def unwell(verdict: Verdict, process: str, *, beat_age_s: int, progress_age_s: int) -> Snapshot:
     """A holder that does not look well."""
-    told = Told(evidence, pid=HOLDER.pid, host=HOLDER.host, **facts)
-    return a_snapshot(a_run(), state=verdict.value, verdict=verdict, evidence=(told,))
+    ages = "Last heartbeat {beat_age_s} s ago, progress {progress_age_s} s ago."
+    evidence = (
+        Told(process, pid=HOLDER.pid, host=HOLDER.host),
+        Told("The lock is held."),
+        Told(ages, beat_age_s=beat_age_s, progress_age_s=progress_age_s),
+    )
+    return a_snapshot(a_run(), state=verdict.value, verdict=verdict, evidence=evidence)
 
 
 def ended(status: RunStatus, bad: PartitionStatus | None = None, **changes: object) -> Snapshot:
@@ -145,16 +167,39 @@ def ended(status: RunStatus, bad: PartitionStatus | None = None, **changes: obje
     )
 
 
+QUEUE = tuple(
+    a_run(
+        RunStatus.QUEUED,
+        id=RunId(f"20261124-09{minute}00-{user[:2]}0001"),
+        holder=replace(HOLDER, user=user, host=host),
+        started_at=NOW - timedelta(minutes=30 - minute),
+        days=days,
+        token=None,
+    )
+    for minute, user, host, days in (
+        (21, "ana.ruiz", "etl-02", DateRange(date(2026, 11, 17), date(2026, 11, 23))),
+        (26, "sam.okoro", "notebook-of-sam-in-the-long-corridor", DAYS),
+    )
+)
+
 SNAPSHOTS = {
     "never": a_snapshot(None, log=(), samples=(), demo=True),
     "running": a_snapshot(a_run()),
     "counting": a_snapshot(a_run(progress=Progress(), current=None), partitions=(), samples=()),
+    "queued": a_snapshot(a_run(), queue=QUEUE),
     "stopping": a_snapshot(a_run(cancel=CancelMode.AFTER_GROUP)),
-    "stalled": unwell(Verdict.STALLED, "Process {pid} on {host} is alive."),
-    "paused": unwell(Verdict.PAUSED, "Process {pid} on {host} is stopped (paused)."),
+    "stalled": unwell(
+        Verdict.STALLED, "Process {pid} on {host} is alive.", beat_age_s=1, progress_age_s=75
+    ),
+    "paused": unwell(
+        Verdict.PAUSED,
+        "Process {pid} on {host} is stopped (paused).",
+        beat_age_s=9,
+        progress_age_s=10,
+    ),
     "unknown": unwell(
         Verdict.UNKNOWN,
-        "Last heartbeat {beat_age_s} s ago, progress {progress_age_s} s ago.",
+        "Process {pid} on {host} cannot be seen from here.",
         beat_age_s=41,
         progress_age_s=43,
     ),
@@ -162,6 +207,7 @@ SNAPSHOTS = {
     "failed": ended(RunStatus.FAILED, PartitionStatus.FAILED, failed=3, error=BAD_ERROR),
     "held_back": ended(RunStatus.FAILED, PartitionStatus.HELD_BACK, held_back=3),
     "interrupted": ended(RunStatus.INTERRUPTED, error=DIED),
+    "taken_over": ended(RunStatus.INTERRUPTED, error=TAKEN),
     "cancelled": ended(RunStatus.CANCELLED),
     "problem": a_snapshot(
         None,
@@ -186,6 +232,13 @@ class FakeOperations:
         self.calls.append(("start", request, key))
         return self._go()
 
+    def enqueue(self, request: RunRequest, *, key: str) -> RunId:
+        self.calls.append(("enqueue", request, key))
+        if self.refuses:
+            raise self.refuses
+        self.name = "queued"
+        return QUEUE[0].id
+
     def resume(self, run_id: RunId, *, key: str, allow_shrink: bool) -> RunId:
         assert key
         self.calls.append(("resume", run_id, allow_shrink))
@@ -193,8 +246,31 @@ class FakeOperations:
 
     def cancel(self, run_id: RunId, mode: CancelMode) -> RunId:
         self.calls.append(("cancel", run_id, mode))
+        if run_id != RUN:
+            self.name = "running"
+            return run_id
         self.name = "stopping" if mode is CancelMode.AFTER_GROUP else "cancelled"
         return run_id
+
+    def plan_takeover(self, run_id: RunId) -> TakeoverPlan:
+        self.calls.append(("plan_takeover", run_id))
+        now = self.snapshot()
+        assert now.run
+        assert now.verdict
+        return TakeoverPlan(
+            run=now.run,
+            verdict=now.verdict,
+            evidence=now.evidence,
+            breaks=BREAKS,
+            needs_force=now.verdict is Verdict.RUNNING,
+        )
+
+    def take_over(self, run_id: RunId, *, reason: str) -> RunView:
+        self.calls.append(("take_over", run_id, reason))
+        if self.refuses:
+            raise self.refuses
+        self.name = "taken_over"
+        return a_run(RunStatus.INTERRUPTED, error=TAKEN)
 
     def _go(self) -> RunId:
         if self.refuses:

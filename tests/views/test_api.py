@@ -19,7 +19,7 @@ from fastapi.testclient import TestClient
 from sync.api import create_app
 from sync.model import RunId
 from sync.operations import Operations
-from tests.installation import Installation
+from tests.installation import Installation, until
 from tests.views.sixty_days import (
     CONFLICT_KEYS,
     ROWS_A_DAY,
@@ -134,6 +134,36 @@ class TestStart:
         for action in body["actions"]:
             if action["method"] == "GET":
                 assert client.get(action["href"]).status_code == 200
+
+    def test_a_queued_start_waits_for_the_present_run_and_keeps_its_id(
+        self, busy: tuple[TestClient, subprocess.Popen[str]]
+    ) -> None:
+        client, runner = busy
+        answers = [client.post(START, json=DAYS | {"queue": True}) for _ in range(2)]
+        assert [answer.status_code for answer in answers] == [202, 202]
+        first, second = (answer.json() for answer in answers)
+        assert first["message"] == "任务已加入队列"
+        queue = client.get(STATUS).json()["queue"]
+        assert [(request["place"], request["id"]) for request in queue] == [
+            (1, first["task_id"]),
+            (2, second["task_id"]),
+        ]
+        waiting = client.get(answers[0].headers["location"]).json()
+        assert (waiting["status"], waiting["started_at"]) == ("queued", None)
+        runner.kill()
+        until(
+            lambda: client.get(answers[0].headers["location"]).json()["status"] == "running",
+            seconds=60,
+        )
+        assert len(client.get(STATUS).json()["queue"]) == 1
+
+    def test_a_queued_start_just_starts_where_nothing_runs(
+        self, client: TestClient, site: Installation
+    ) -> None:
+        answer = client.post(START, json=DAYS | {"queue": True})
+        place = answer.headers["location"]
+        until(lambda: client.get(place).json()["status"] == "succeeded", seconds=60)
+        assert target_rows(site) == 3 * ROWS_A_DAY
 
     @pytest.mark.parametrize(
         ("body", "code", "told"),
@@ -310,8 +340,8 @@ class TestServe:
 
 def wait_for(place: str) -> None:
     """Until the server answers."""
-    until = time.monotonic() + 20
-    while time.monotonic() < until:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
         with contextlib.suppress(httpx.TransportError):
             if httpx.get(place + "/livez").status_code == 200:
                 return

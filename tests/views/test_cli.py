@@ -60,12 +60,14 @@ class TestCommandsThatEndByThemselves:
             "last_run": None,
             "data_range": {"first": "2025-10-01", "last": "2025-11-29"},
             "demo": False,
+            "queue": [],
         }
 
     def test_status_history_and_plan_have_the_promised_shapes(self, sync: Command) -> None:
         sync("run", "2025-10-01", "2025-10-02")
         status = sync("status", "--json").json
-        assert list(status) == ["state", "run", "verdict", "last_run", "data_range", "demo"]
+        keys = ["state", "run", "verdict", "last_run", "data_range", "demo", "queue"]
+        assert list(status) == keys
         last = status["last_run"]
         assert list(last) == [*RUN_KEYS, "started_at", "finished_at", "error"]
         assert list(last["holder"]) == ["user", "host", "pid", "since"]

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -117,6 +118,35 @@ class TestWhileAnotherRunGoes:
         assert waiter.returncode == 0
         assert "Succeeded" in err
         running.wait(timeout=30)
+
+    @pytest.mark.usefixtures("running")
+    def test_queue_is_refused_where_nobody_would_start_it_and_else_gives_id_and_place(
+        self, slow_site: Installation, sync: Command
+    ) -> None:
+        queue = ("run", "2025-10-01", "2025-10-02", "--queue")
+        refused = sync(*queue)
+        assert (refused.code, refused.out) == (5, "")
+        assert refused.err.startswith("It was not queued: no dashboard or server runs here")
+        assert sync(*queue, "--wait").code == 2
+
+        with closing(slow_site.operations()) as server:
+            server.serve_queue()
+            said = sync(*queue)
+            run_id = said.out.strip()
+            assert (said.code, said.err) == (0, f"Run {run_id} was queued: place 1.\n")
+            second = sync(*queue, "--json").json
+            assert second["place"] == 2
+            shown = sync("status").out
+            assert f"Queued 1: 2025-10-01 → 2025-10-02, {second['user']}@" in shown
+            assert sync("resume", run_id).code == 2
+            assert run_id not in sync("history").out
+            assert sync("cancel", second["id"]).err == (
+                f"Run {second['id']} was withdrawn from the queue.\n"
+            )
+        status = sync("status")
+        assert [request["id"] for request in sync("status", "--json").json["queue"]] == [run_id]
+        assert "No dashboard or server runs here" in status.out
+        assert "Withdrawn" in sync("history").out
 
     @pytest.mark.usefixtures("running")
     def test_wait_with_seconds_gives_up_and_a_signal_ends_the_wait(

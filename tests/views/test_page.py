@@ -9,12 +9,12 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from sync.errors import ConnectError
-from sync.model import CancelMode, DateRange, PartitionStatus, RunRequest
+from sync.model import CancelMode, DateRange, PartitionStatus, RunRequest, Verdict
 from sync.ui import actions
 from sync.ui.form import presets
 from sync.ui.markup import tag
 from sync.ui.strip import Cell
-from tests.views.fakes import RUN, SNAPSHOTS, FakeOperations, held, partitions
+from tests.views.fakes import QUEUE, RUN, SNAPSHOTS, FakeOperations, held, partitions
 
 TODAY = date(2026, 11, 24)
 
@@ -159,6 +159,34 @@ def test_both_ways_to_cancel_ask_for_what_they_say() -> None:
         ("cancel", RUN, CancelMode.AFTER_GROUP),
         ("cancel", RUN, CancelMode.NOW),
     ]
+
+
+def test_who_is_told_of_another_run_has_his_own_started_when_it_ends_and_withdraws_it() -> None:
+    operations = FakeOperations("running")
+    page = opened(operations)
+    page.date_input(key="days").set_value((date(2026, 11, 2), date(2026, 11, 5))).run()
+    page.button(key="enqueue").click().run()
+
+    assert [toast.value for toast in page.toast] == ["The run is queued."]
+    (_, request, key) = operations.calls[0]
+    assert request == RunRequest(days=DateRange(date(2026, 11, 2), date(2026, 11, 5)))
+    assert key
+    mine, other = QUEUE
+    said = words(page)
+    assert "Yours, since 11-24 09:21" in said
+    assert f"{other.holder.user}@{other.holder.host}, since 11-24 09:26" in said
+
+    page.button(key=f"withdraw_{mine.id}").click().run()
+
+    assert operations.calls[1] == ("cancel", mine.id, CancelMode.AFTER_GROUP)
+    assert "Withdraw" not in [button.label for button in page.button]
+
+
+def test_a_run_that_gives_way_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    lost = replace(SNAPSHOTS["running"], state="lost", verdict=Verdict.LOST)
+    monkeypatch.setitem(SNAPSHOTS, "running", lost)
+    page = opened(FakeOperations("running"))
+    assert "enqueue" not in [button.key for button in page.button]
 
 
 def test_nothing_is_counted_before_the_rows_are() -> None:
