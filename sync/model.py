@@ -136,7 +136,7 @@ class RunRequest:
     `since_token` is the token of the run that is resumed: partitions whose checkpoint has this
     token or a greater one are done already and are left out. `digest`: compare by digests, not by
     counts alone. `seen`: the plan that this run must find, else it stops before it changes
-    anything.
+    anything. `among`: these partitions alone.
     """
 
     days: DateRange
@@ -146,6 +146,7 @@ class RunRequest:
     since_token: Token | None = None
     digest: bool = False
     seen: SeenPlan | None = None
+    among: frozenset[tuple[str, date]] | None = None
 
     @property
     def closely(self) -> bool:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sync.databases.audit import Audit, AuditedRun
+    from sync.differences import Verification
     from sync.model import DateRange, Holder, Progress, RunView
     from sync.plan import Plan
     from sync.snapshot import Snapshot
@@ -129,6 +130,36 @@ def plan_json(plan: Plan) -> dict[str, Any]:
             for partition in plan.partitions
         ],
         "totals": plan.totals,
+    }
+
+
+def verification_json(found: Verification) -> dict[str, Any]:
+    """What was compared, the partitions that differ, and the rows, with both sides' values."""
+    return {
+        "same": not found.differing,
+        "partitions": len(found.partitions),
+        "differing": [
+            {
+                "table": partition.table,
+                "day": partition.day.isoformat(),
+                "source_rows": partition.source_rows,
+                "target_rows": partition.target_rows,
+            }
+            for partition in found.differing
+        ],
+        "differences": [
+            {
+                "kind": difference.kind.value,
+                "table": difference.table,
+                "day": difference.day.isoformat(),
+                "key": difference.key,
+                "source": difference.source,
+                "target": difference.target,
+            }
+            for difference in found.differences
+        ],
+        "complete": found.complete,
+        "rows_read_again": found.read_again,
     }
 
 

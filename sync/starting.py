@@ -27,6 +27,7 @@ from sync.planning import plan_range
 from sync.queueing import new_run_id
 from sync.runner import Runner
 from sync.store import NewRun
+from sync.verifying import Verifier
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from sync.copying.group import Way
+    from sync.differences import Verification
     from sync.ending import Ending
     from sync.history import History
     from sync.locking.lease import Closed, Lease
@@ -107,7 +109,9 @@ class Starting:
         checked(request.days)
         tables = chosen_tables(parts.settings.tables, request.tables)
         names = tuple(table.target for table in tables)
-        among = self._history.failed_before(request) if request.only is Only.FAILED else None
+        among = (
+            self._history.failed_before(request) if request.only is Only.FAILED else request.among
+        )
         run_id = queued or new_run_id()
         holder = current_holder(user)
         parts.store.open()
@@ -281,6 +285,21 @@ class Starting:
         if request.only is Only.FAILED:
             return plan.among(self._history.failed_before(request))
         return plan
+
+    def verify(self, request: RunRequest) -> Verification:
+        """What differs between source and target. Raises as `Operations.verify`."""
+        parts = self._parts
+        checked(request.days)
+        with parts.source.connect() as reading, parts.target.connect(reads=True) as target:
+            snapshot = parts.target.kind == "postgresql"
+            writing = (
+                target.execution_options(isolation_level="REPEATABLE READ") if snapshot else target
+            )
+            pairs = self._pairs(request, reading=reading, writing=writing)
+            verifier = Verifier(
+                (parts.source, reading), (parts.target, writing), zone=parts.settings.zone
+            )
+            return verifier.verify(pairs, request.days)
 
 
 def _close_unstarted(

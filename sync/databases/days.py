@@ -36,6 +36,19 @@ def edges(days: DateRange, kind: DateClass, zone: ZoneInfo) -> list[date | datet
     return [bound(day, kind, zone) for day in (*days.days(), after(days.end))]
 
 
+def slices(day: date, kind: DateClass, zone: ZoneInfo, parts: int) -> list[date | datetime]:
+    """The first value of each of at most `parts` slices of a day, on whole seconds; first its own.
+
+    A DATE has one slice.
+    """
+    low, high = bound(day, kind, zone), bound(after(day), kind, zone)
+    if not isinstance(low, datetime) or not isinstance(high, datetime):
+        return [low]
+    seconds = int((high - low).total_seconds())
+    starts = {seconds * n // parts for n in range(parts)}
+    return [low + timedelta(seconds=start) for start in sorted(starts)]
+
+
 def after(day: date) -> date:
     """The next calendar day."""
     return day + timedelta(days=1)

@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import date
 
-    from sync.databases.shape import Column
+    from sync.databases.shape import Column, Table
 
 RECORD = "record-1"
 MD5 = "md5-1"
@@ -63,6 +64,31 @@ class Digested:
     kind: str
     entries: tuple[Entry, ...]
     where: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """Rows of a table whose `column` is `low` or later and before `high`.
+
+    They fall into `buckets` (a power of two) by the hash of their `key`; `chosen` are some of them.
+    """
+
+    table: Table
+    column: Column
+    low: date
+    high: date
+    digested: Digested
+    key: Digested
+    buckets: int = 1
+    chosen: tuple[int, ...] = (0,)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row's hash, and its values as text in the order of the digest's columns."""
+
+    hash: str
+    values: tuple[str | None, ...]
 
 
 def entries(columns: Sequence[tuple[Column, Column]], *, source: bool) -> tuple[Entry, ...]:

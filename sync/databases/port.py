@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import date, datetime
     from zoneinfo import ZoneInfo
 
     from sqlalchemy import Connection
 
-    from sync.databases.digest import Digest, Digested
+    from sync.databases.digest import Digest, Digested, Part, Row
     from sync.databases.shape import Column, Table
     from sync.model import DateRange, RunId
 
@@ -66,6 +66,14 @@ class Database(Protocol):
         digested: Digested,
     ) -> list[Digest]:
         """The digest of the rows between each two neighbours of `edges`, which only grow."""
+        ...
+
+    def bucket_digests(self, connection: Connection, part: Part) -> list[Digest]:
+        """The digest of each bucket of a part."""
+        ...
+
+    def rows(self, connection: Connection, part: Part) -> Iterator[Row]:
+        """The rows of a part's chosen buckets, in any order."""
         ...
 
     def first_and_last(

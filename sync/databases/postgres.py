@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any, Literal, assert_never
 from sqlalchemy import NullPool, create_engine, text
 
 from sync.databases import days as bounds
-from sync.databases.digest import MD5, NOTHING, RECORD, summed
+from sync.databases.digest import MD5, NOTHING, RECORD, Row, summed
 from sync.databases.failures import DRIVER_ERRORS, reason
-from sync.databases.postgres_digest import FIRST_VERSION, row_hash, sums
+from sync.databases.postgres_digest import FIRST_VERSION, bucket, row_hash, sums, texts
 from sync.databases.shape import Column, DateClass, Table, date_class, quoted
 from sync.errors import N_, ConnectError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import date, datetime
     from zoneinfo import ZoneInfo
 
     from sqlalchemy import URL, Connection
 
-    from sync.databases.digest import Digest, Digested
+    from sync.databases.digest import Digest, Digested, Part
     from sync.databases.port import Role
     from sync.model import DateRange, RunId
     from sync.settings import RunSettings
@@ -274,6 +274,30 @@ class PostgresDatabase:
             )
         digests = {n: summed(*of_rows) for n, *of_rows in found}
         return [digests.get(n, NOTHING) for n in range(len(more))]
+
+    def bucket_digests(self, connection: Connection, part: Part) -> list[Digest]:
+        """The digest of each bucket of a part."""
+        rows = f"SELECT {bucket(part)} AS n, {row_hash(part.digested)} AS h {self._from(part)}"
+        found = connection.exec_driver_sql(
+            f"SELECT n, {sums(part.digested.kind)} FROM ({rows} OFFSET 0) AS r GROUP BY n"
+        )
+        digests = {n: summed(*of_rows) for n, *of_rows in found}
+        return [digests.get(n, NOTHING) for n in range(part.buckets)]
+
+    def rows(self, connection: Connection, part: Part) -> Iterator[Row]:
+        """The rows of a part's chosen buckets."""
+        chosen = f" AND {bucket(part)} IN ({', '.join(map(str, part.chosen))})"
+        found = connection.exec_driver_sql(
+            f"SELECT ({row_hash(part.digested)})::text, {texts(part.digested)}"
+            f" {self._from(part)}{chosen if part.buckets > 1 else ''}"
+        )
+        return (Row(row[0], tuple(row[1:])) for row in found)
+
+    def _from(self, part: Part) -> str:
+        kind, name = date_class(part.column), quoted(part.column.name)
+        low, high = self.literal(part.low, kind), self.literal(part.high, kind)
+        where = f"{name} >= {low} AND {name} < {high}{_and(part.digested.where)}"
+        return f"FROM {part.table.sql} WHERE {where}"
 
     def first_and_last(
         self, connection: Connection, table: Table, column: str

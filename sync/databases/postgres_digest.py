@@ -14,7 +14,7 @@ from sync.databases.digest import MD5, RECORD
 from sync.databases.shape import quoted
 
 if TYPE_CHECKING:
-    from sync.databases.digest import Digested, Entry
+    from sync.databases.digest import Digested, Entry, Part
 
 FIRST_VERSION = (14,)  # that has hash_record_extended
 # Whose own hash tells every two values apart, as far as 64 bits can.
@@ -52,6 +52,19 @@ def sums(kind: str) -> str:
         return f"count(*), {MIXED.format(1, 2)}, {MIXED.format(3, 4)}"
     halves = (f"sum(('x' || substr(h, {first}, 16))::bit(64)::bigint)" for first in (1, 17))
     return f"count(*), {', '.join(halves)}"
+
+
+def bucket(part: Part) -> str:
+    """In which bucket of a part a row is, as an expression over the table's columns."""
+    hashed = row_hash(part.key)
+    if part.key.kind == MD5:
+        hashed = f"('x' || substr({hashed}, 1, 8))::bit(32)::bigint"
+    return f"({hashed}) & {part.buckets - 1}"
+
+
+def texts(digested: Digested) -> str:
+    """The values as text, in the target's precision."""
+    return ", ".join(map(_text, digested.entries))
 
 
 def _record_term(entry: Entry) -> str:

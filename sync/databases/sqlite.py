@@ -14,7 +14,7 @@ from sqlalchemy import NullPool, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
 from sync.databases import days as bounds
-from sync.databases.digest import MD5, Md5Sums
+from sync.databases.digest import MD5, Md5Sums, Row, row_md5
 from sync.databases.failures import reason
 from sync.databases.shape import Column, DateClass, Table, date_class, quoted
 from sync.errors import N_, ConnectError, SchemaError
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import URL, Connection
 
-    from sync.databases.digest import Digest, Digested
+    from sync.databases.digest import Digest, Digested, Part
     from sync.databases.port import Role
     from sync.model import RunId
     from sync.settings import RunSettings
@@ -198,6 +198,34 @@ class SqliteDatabase:
                 sums[bisect_right(steps, at) - 1].add(values)
         return [found.digest() for found in sums]
 
+    def bucket_digests(self, connection: Connection, part: Part) -> list[Digest]:
+        """The digest of each bucket of a part."""
+        sums = [Md5Sums() for _ in range(part.buckets)]
+        for n, values in self._rows(connection, part):
+            sums[n].add(values)
+        return [found.digest() for found in sums]
+
+    def rows(self, connection: Connection, part: Part) -> Iterator[Row]:
+        """The rows of a part's chosen buckets."""
+        return (
+            Row(row_md5(values).hex(), tuple(map(_text, values)))
+            for n, values in self._rows(connection, part)
+            if n in part.chosen
+        )
+
+    def _rows(self, connection: Connection, part: Part) -> Iterator[tuple[int, tuple[object, ...]]]:
+        """Each row of a part, and its bucket."""
+        names = [entry.column.name for entry in part.digested.entries]
+        key = [names.index(entry.column.name) for entry in part.key.entries]
+        more = f" AND ({part.digested.where})" if part.digested.where else ""
+        with _any_text(connection) as driver:
+            for values in driver.execute(
+                f"SELECT {', '.join(map(quoted, names))} FROM {part.table.sql}"
+                f" WHERE {self.between(part.column, part.low, part.high)}{more}"
+            ):
+                hashed = int.from_bytes(row_md5([values[n] for n in key])[:4])
+                yield hashed & (part.buckets - 1), values
+
     def first_and_last(
         self, connection: Connection, table: Table, column: str
     ) -> tuple[date, date] | None:
@@ -272,6 +300,12 @@ def _any_text(connection: Connection) -> Iterator[sqlite3.Connection]:
         yield driver
     finally:
         driver.text_factory = former
+
+
+def _text(value: object) -> str | None:
+    if isinstance(value, bytes):
+        return f"\\x{value.hex()}"
+    return None if value is None else str(value)
 
 
 def _decoded(text: bytes) -> str:
