@@ -36,6 +36,8 @@ EXACT_TEXT = {
     "client_encoding": "UTF8",
     "bytea_output": "hex",
 }
+# Compiling a digest over many columns would take longer than the digest.
+PLAIN = {"jit": "off"}
 # Found out within half a minute that the other side is gone; by default the server waits two hours.
 SOON_DEAD = {
     "client_connection_check_interval": "500",
@@ -105,7 +107,7 @@ class PostgresDatabase:
         self.role: Role = role
         self.schema = schema
         self.address = _address(url)
-        settings = EXACT_TEXT | SOON_DEAD
+        settings = EXACT_TEXT | PLAIN | SOON_DEAD
         settings["lock_timeout"] = str(int(run.lock_timeout_s * 1000))
         # The source's snapshot idles in its transaction as long as the run goes.
         idle_ms = 0 if role == "source" else IDLE_IN_TRANSACTION_MS
