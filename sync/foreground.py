@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Self
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 POLL_S = 0.2
 LINE_EVERY_S = 10.0
 ASK_AGAIN_S = 1.0
+START_GRACE_S = 2.0
 
 
 def say(text: str) -> None:
@@ -60,13 +62,13 @@ def start(
 ) -> RunId | None:
     """Call `begin`; while the lease is held, again and again for `wait_s` seconds (None: once).
 
-    Raises what `begin` raises; SystemExit when a signal came while it waited.
+    Raises what `begin` raises; SystemExit when a signal came while it waited, or had to.
     """
     give_up_at = time.monotonic() + (wait_s or 0)
     told: RunId | None = None
     while True:
         try:
-            return begin()
+            return _begun(begin, signals)
         except LeaseHeld as refusal:
             left = give_up_at - time.monotonic()
             if wait_s is None or left <= 0:
@@ -78,6 +80,27 @@ def start(
                     .format(run_id=told)
                 )
         _pause(min(ASK_AGAIN_S, left), signals)
+
+
+def _begun(begin: Callable[[], RunId | None], signals: Signals) -> RunId | None:
+    """In a thread of its own: a server that hangs keeps it waiting, but no signal.
+
+    What it holds goes with this process.
+    """
+    begun: Future[RunId | None] = Future()
+
+    def work() -> None:
+        try:
+            begun.set_result(begin())
+        except BaseException as error:  # noqa: BLE001 - handed to whoever waits, whatever it is
+            begun.set_exception(error)
+
+    threading.Thread(target=work, name="batch-sync-start", daemon=True).start()
+    while not begun.done():
+        wait([begun], timeout=POLL_S)
+        if signals.received and wait([begun], timeout=START_GRACE_S).not_done:
+            raise SystemExit(128 + signals.received)
+    return begun.result()
 
 
 def _pause(seconds: float, signals: Signals) -> None:

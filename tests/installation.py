@@ -266,6 +266,11 @@ def until(condition: Callable[[], object], *, seconds: float = 20) -> None:
         time.sleep(0.01)
 
 
+def busy() -> float:
+    """How many times longer than usual everything takes: others keep this machine busy, too."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
 def asked(start: str, end: str | None = None, **request: Any) -> RunRequest:
     """A request for a range of ISO days, both included; one day when there is no end."""
     days = DateRange(date.fromisoformat(start), date.fromisoformat(end or start))

@@ -3,7 +3,6 @@
 A sample runs with all other tests; the whole matrix by `pytest -m matrix -n 2 --dist worksteal`.
 """
 
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +18,7 @@ from tests.crash.matrix import SAMPLE_EVERY, Case, all_cases
 from tests.crash.mishaps import BACKENDS_ENDED, CUT_OFF, LOCK_ENDED, RESTART, SIGSTOP, After
 from tests.crash.steps import BEFORE_TOKEN, HOLDING
 from tests.crash.world import HEARTBEAT_OLD_S, Servers, World, world
-from tests.installation import until
+from tests.installation import busy, until
 from tests.wires import BlackHole
 
 NEXT_START_S = 2.0
@@ -143,9 +142,7 @@ def started(operations: Operations, its: World) -> RunId:
     """The next start, which must not be kept waiting."""
     began = time.monotonic()
     run_id = operations.resume() or operations.start(its.days.request)
-    # Where others keep the machine busy, everything takes longer.
-    busy = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
-    assert time.monotonic() - began < NEXT_START_S * busy
+    assert time.monotonic() - began < NEXT_START_S * busy()
     return run_id
 
 

@@ -2,11 +2,14 @@
 
 import os
 import signal
+import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import psutil
 import pytest
 
 from sync.model import CancelMode, RunId, RunStatus
@@ -103,6 +106,19 @@ def test_cancel_now_ends_a_copy_whose_source_says_nothing_any_more(
     assert versions(days) == sorted(versions(days), reverse=True)
     assert versions(days)[-1] == 1
     assert seconds < NOW_S
+
+
+def test_a_signal_ends_a_start_whose_server_hangs(days: Days, postgres: PostgresServer) -> None:
+    environment = days.installation.environment | {"BATCH_SYNC_RUN__CONNECT_TIMEOUT_S": "60"}
+    command = days.installation.command("run", FIRST_DAY, days.last_day)
+    with postgres.paused(), subprocess.Popen(command, env=environment) as process:
+        until(lambda: psutil.Process(process.pid).net_connections("tcp"))
+        process.send_signal(signal.SIGTERM)
+        patience = threading.Timer(20, process.kill)
+        patience.start()
+        assert process.wait() == 143
+        patience.cancel()
+    assert days.installation.run(FIRST_DAY, days.last_day).status is RunStatus.SUCCEEDED
 
 
 def test_cancel_now_ends_a_statement_of_sqlite_in_its_middle(tmp_path: Path) -> None:
