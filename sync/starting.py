@@ -13,10 +13,18 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sync.counting import Counting
-from sync.databases.failures import DRIVER_ERRORS
+from sync.databases.failures import DRIVER_ERRORS, reason
 from sync.databases.stop import shut_down_unless
 from sync.dates import checked
-from sync.errors import BatchSyncError, Cancelled, LeaseHeld, StoreError, UnknownRun
+from sync.errors import (
+    N_,
+    BatchSyncError,
+    Cancelled,
+    CopyError,
+    LeaseHeld,
+    StoreError,
+    UnknownRun,
+)
 from sync.locking.holder import current_holder, current_user, on_this_host
 from sync.locking.lease import not_taken, take_lease
 from sync.locking.lock import ASK_AGAIN_S
@@ -299,7 +307,11 @@ class Starting:
             verifier = Verifier(
                 (parts.source, reading), (parts.target, writing), zone=parts.settings.zone
             )
-            return verifier.verify(pairs, request.days)
+            try:
+                return verifier.verify(pairs, request.days)
+            except DRIVER_ERRORS as error:
+                failed = N_("A database failed while it was compared: {reason}")
+                raise CopyError(failed, hint="", reason=reason(error)) from None
 
 
 def _close_unstarted(

@@ -8,6 +8,7 @@ import pytest
 from sync import verifying
 from sync.cli import main
 from sync.differences import Verification
+from sync.errors import CopyError
 from sync.model import RunStatus
 from tests.installation import Both, Installation, Side, asked, table
 
@@ -176,3 +177,12 @@ def test_the_command_line_lists_differences_and_exits_4_until_they_are_mended(
         "",
         "10 partitions, 400 rows: source and target are the same\n",
     )
+
+
+def test_a_database_that_cannot_be_compared_says_why(postgresql: Both, tmp_path: Path) -> None:
+    fill(postgresql.source, "DATE")
+    installation = postgresql.installation(
+        tmp_path, table("orders", "day", where="1 / (amount - 399) < 1")
+    )
+    with pytest.raises(CopyError, match="failed while it was compared: division by zero"):
+        installation.operations().verify(asked(*RANGE))
