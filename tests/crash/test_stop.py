@@ -50,6 +50,7 @@ def test_cancel_after_group_ends_the_group_under_way_and_begins_no_other(
         blocker.cursor().execute("SELECT 1 FROM orders WHERE day = '2025-01-03' FOR UPDATE")
         run_id = operations.start(days.request)
         until(lambda: versions(days) == [2, 2, 1, 1, 1])
+        until(lambda: postgres.execute(f"SELECT 1 FROM {OF_RUN} AND wait_event_type = 'Lock'"))
         operations.cancel(run_id)
         blocker.rollback()
     assert operations.wait(run_id).status is RunStatus.CANCELLED
