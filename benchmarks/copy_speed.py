@@ -37,7 +37,7 @@ def main() -> None:
     lines = ["| " + " | ".join(HEADINGS) + " |", "|---|" + "--:|" * (len(HEADINGS) - 1)]
     with open_stage() as stage:
         for name in arguments.tables:
-            table = _make(stage, name)
+            table = make(stage, name)
             settings = stage.write_settings(table, run_settings=arguments.run_settings)
             _warm_up(stage, table, settings, arguments.sides)
             for case in arguments.cases:
@@ -56,7 +56,8 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _make(stage: Stage, name: str) -> Table:
+def make(stage: Stage, name: str) -> Table:
+    """Fill one of `TABLES` in the source, and make it in the target."""
     with stage.connected(stage.source) as connection:
         if name == "flights":
             table = make_flights(connection)

@@ -1,6 +1,6 @@
 """A run of Batch Sync over a range: timed inside a fresh process, or as a whole process.
 
-As a program (`python -m benchmarks.product START END`) it is that fresh process: it imports all,
+As a program (`python -m benchmarks.product START END ONLY`) it is that process: it imports all,
 reads the settings, then times the run alone and prints the seconds.
 """
 
@@ -16,10 +16,10 @@ from benchmarks.data import Table
 ROOT = Path(__file__).parent.parent
 
 
-def time_run(settings: Path, table: Table) -> float:
+def time_run(settings: Path, table: Table, *, only: str = "all") -> float:
     """Seconds from the call that starts the run until it has released its lease."""
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.product", str(table.first), str(table.last)],
+        [sys.executable, "-m", "benchmarks.product", str(table.first), str(table.last), only],
         env=environment(settings),
         cwd=settings.parent,
         stdout=subprocess.PIPE,
@@ -57,15 +57,15 @@ def environment(settings: Path) -> dict[str, str]:
     return {**kept, "BATCH_SYNC_CONFIG": str(settings), "PYTHONPATH": str(ROOT)}
 
 
-def run_product(first: date, last: date) -> float:
+def run_product(first: date, last: date, *, only: str) -> float:
     """Run the range in this process, with the settings that the environment names; the seconds."""
     # Here, so that the parent, which compares with psql, works without the product's imports.
-    from sync.model import DateRange, RunRequest, RunStatus
+    from sync.model import DateRange, Only, RunRequest, RunStatus
     from sync.settings import load
     from sync.wiring import open_operations
 
     operations = open_operations(load())
-    request = RunRequest(days=DateRange(start=first, end=last))
+    request = RunRequest(days=DateRange(start=first, end=last), only=Only(only))
     began = time.perf_counter()
     view = operations.wait(operations.start(request))
     seconds = time.perf_counter() - began
@@ -76,4 +76,5 @@ def run_product(first: date, last: date) -> float:
 
 
 if __name__ == "__main__":
-    print(run_product(date.fromisoformat(sys.argv[1]), date.fromisoformat(sys.argv[2])))
+    first, last, narrowed = sys.argv[1:]
+    print(run_product(date.fromisoformat(first), date.fromisoformat(last), only=narrowed))

@@ -15,6 +15,7 @@
     ├── LeaseHeld             another run holds the lease                exit 3
     ├── LeaseLost             this run's lease is gone; nothing more is written  exit 6
     ├── Cancelled             somebody asked this run to stop            exit 6
+    ├── PlanChanged           the plan is no longer the one that was seen  exit 1
     ├── SourceLost            the source's snapshot is gone              exit 1
     ├── CommitUnknown         whether a commit came true is not known    exit 1
     └── CopyError             partitions could not be copied             exit 1
@@ -217,6 +218,15 @@ class CopyError(BatchSyncError):
     code = "copy_failed"
     template = N_("{table} on {days} could not be copied: {reason}")
     hint = N_("{advice}")
+
+
+class PlanChanged(BatchSyncError):
+    """Facts: `seen`, `now` (hashes), `what`."""
+
+    exit_code = 1
+    code = "plan_changed"
+    template = N_("The plan {seen} no longer holds ({what}). Nothing was copied.")
+    hint = N_("Look at the plan again; to take it as it is now: run … --plan {now}")
 
 
 class SourceLost(BatchSyncError):

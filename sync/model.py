@@ -10,7 +10,6 @@ Statuses move only along these arrows; every writer asks `MOVES` or `PARTITION_M
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NewType, Self
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from sync.plan import SeenPlan
     from sync.told import Told
 
 RunId = NewType("RunId", str)
@@ -84,6 +84,14 @@ class Only(StrEnum):
     FAILED = "failed"
 
 
+class Verify(StrEnum):
+    """What is compared of a group inside its transaction, before the commit."""
+
+    NONE = "none"
+    COUNT = "count"
+    DIGEST = "digest"
+
+
 class Verdict(StrEnum):
     """What the evidence says of a holder; told by `sync.locking.verdict`."""
 
@@ -126,7 +134,9 @@ class RunRequest:
     """What somebody asks for. `tables` are target names; empty means every configured table.
 
     `since_token` is the token of the run that is resumed: partitions whose checkpoint has this
-    token or a greater one are done already and are left out.
+    token or a greater one are done already and are left out. `digest`: compare by digests, not by
+    counts alone. `seen`: the plan that this run must find, else it stops before it changes
+    anything. `among`: these partitions alone.
     """
 
     days: DateRange
@@ -134,6 +144,15 @@ class RunRequest:
     only: Only = Only.ALL
     allow_shrink: bool = False
     since_token: Token | None = None
+    digest: bool = False
+    seen: SeenPlan | None = None
+    among: frozenset[tuple[str, date]] | None = None
+
+    @property
+    def closely(self) -> bool:
+        """Whether digests are compared: who takes only what changed must know what did."""
+        looked = self.seen is not None and self.seen.closely
+        return self.digest or looked or self.only is Only.CHANGED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,47 +251,6 @@ class Conflict:
             beat_at=since,
             progress_at=since,
         )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedPartition:
-    """One table on one day in a plan. `target_rows` stand there now."""
-
-    table: str
-    day: date
-    source_rows: int
-    target_rows: int
-    state: PlanState
-    day_closed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a run would do before it does it."""
-
-    partitions: tuple[PlannedPartition, ...]
-
-    @property
-    def hash(self) -> str:
-        """One text for this plan; another plan has another."""
-        facts = [
-            (p.table, p.day.isoformat(), p.source_rows, p.target_rows, p.state)
-            for p in self.partitions
-        ]
-        return hashlib.sha256(repr(sorted(facts)).encode()).hexdigest()[:16]
-
-    @property
-    def totals(self) -> dict[str, int]:
-        """Partitions, rows of both sides, and how many partitions are in each state."""
-        counts = {state.value: 0 for state in PlanState}
-        for partition in self.partitions:
-            counts[partition.state.value] += 1
-        return {
-            "partitions": len(self.partitions),
-            "source_rows": sum(p.source_rows for p in self.partitions),
-            "target_rows": sum(p.target_rows for p in self.partitions),
-            **counts,
-        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

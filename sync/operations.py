@@ -11,15 +11,17 @@ from sync.doctor import Doctor
 from sync.ending import Ending
 from sync.errors import N_, ConnectError, UsageError
 from sync.history import History
-from sync.model import CancelMode, RunStatus
+from sync.model import CancelMode, DateRange, Only, RunStatus
 from sync.queueing import Dispatcher, Queue
 from sync.starting import Starting
 
 if TYPE_CHECKING:
     from sync.databases.audit import Audit
+    from sync.differences import Verification
     from sync.doctor import Finding
-    from sync.model import Plan, RunId, RunRequest, RunView, TakeoverPlan
+    from sync.model import RunId, RunRequest, RunView, TakeoverPlan
     from sync.parts import Parts
+    from sync.plan import Plan
     from sync.snapshot import Snapshot
 
 
@@ -156,6 +158,34 @@ class Operations:
     def plan(self, request: RunRequest) -> Plan:
         """What a run would do, partition by partition. Raises as `start` but never LeaseHeld."""
         return self._starting.plan(request)
+
+    def verify(self, request: RunRequest) -> Verification:
+        """Compare source and target by digest, and list what differs; changes nothing.
+
+        Raises as `start` but never LeaseHeld. Each side is one snapshot; what a run commits
+        meanwhile may show as a difference.
+        """
+        return self._starting.verify(request)
+
+    def repair(
+        self, request: RunRequest, found: Verification, *, user: str | None = None
+    ) -> RunId | None:
+        """Start a run over the partitions that differ, as any other run; None: there are none.
+
+        Raises as `start`.
+        """
+        among = frozenset((partition.table, partition.day) for partition in found.differing)
+        if not among:
+            return None
+        days = sorted(day for _, day in among)
+        wanted = replace(
+            request,
+            days=DateRange(days[0], days[-1]),
+            tables=tuple(sorted({table for table, _ in among})),
+            only=Only.CHANGED,  # so that a resumed one copies nothing but what differs
+            among=among,
+        )
+        return self.start(wanted, user=user)
 
     def history(self, limit: int = 50) -> tuple[RunView, ...]:
         """The newest runs first.

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
     from sync.clock import Clock
     from sync.copying.group import Way
+    from sync.counting import Counting
     from sync.databases.port import Database
     from sync.locking.lease import Lease
     from sync.model import RunRequest
     from sync.pairing import TablePair
-    from sync.planning import Counting
     from sync.settings import RunSettings
     from sync.store import Store
 

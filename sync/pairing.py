@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sync.databases.digest import Digested, entries
 from sync.databases.failures import DRIVER_ERRORS, Failure, failure, reason
 from sync.databases.shape import Column, Table
 from sync.errors import N_, ConnectError, SchemaError, UnknownTable
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from sync.databases.port import Database
+    from sync.databases.port import Database, Role
     from sync.settings import TableSettings
 
 
@@ -48,6 +49,17 @@ class TablePair:
     where: str | None
     definition: str
     exists: bool
+    digest_kind: str
+
+    def digested(self, role: Role) -> Digested:
+        """What a digest of its rows covers on one of the two sides: all that is copied."""
+        columns = [(self.source.column(name), self.target.column(name)) for name in self.columns]
+        source = role == "source"
+        return Digested(
+            kind=self.digest_kind,
+            entries=entries([(a, b) for a, b in columns if a and b], source=source),
+            where=self.where if source else None,
+        )
 
 
 def chosen_tables(
@@ -156,7 +168,15 @@ def pair_tables(
         where=settings.where,
         definition=hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest(),
         exists=here is not None,
+        digest_kind=_digest_kind(source, target),
     )
+
+
+def _digest_kind(source: Side, target: Side) -> str:
+    """The best kind of digest that both sides can compute."""
+    here = target.database.digest_kinds(target.connection)
+    there = source.database.digest_kinds(source.connection)
+    return next(kind for kind in there if kind in here)
 
 
 def _refuse_same_table(

@@ -5,30 +5,30 @@ Counted on both sides, compared with the checkpoints, cut into commit groups.
 
 from __future__ import annotations
 
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from sync.counting import by_table
 from sync.databases import days as bounds
-from sync.databases.stop import end_statements_of
-from sync.model import DateRange, Only, Plan, PlannedPartition, PlanState
+from sync.databases.digest import NOTHING, Digest
+from sync.model import DateRange, Only, PlanState, Verify
+from sync.plan import Plan, PlannedPartition
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import date, datetime
+    from datetime import date
     from zoneinfo import ZoneInfo
 
     from sqlalchemy import Connection
 
+    from sync.counting import Counting
     from sync.databases.ledger import Ledger
     from sync.databases.ledger_rows import Checkpoint
     from sync.databases.port import Database
     from sync.model import RunRequest
     from sync.pairing import TablePair
 
-    Counts = Mapping[str, Mapping[date, int]]
 
 UNDONE: Mapping[Only, frozenset[PlanState]] = {
     Only.MISSING: frozenset({PlanState.MISSING, PlanState.NOT_CLOSED}),
@@ -49,12 +49,14 @@ class Group:
     """A commit group.
 
     Neighbouring partitions of one table that share one COPY and one transaction. `shrink_max` is
-    the guard for rows that are counted anew; None lets everything through.
+    the guard for rows that are counted anew; None lets everything through. `verify` is what is
+    compared before the commit.
     """
 
     pair: TablePair
     partitions: tuple[PlannedPartition, ...]
     shrink_max: float | None = None
+    verify: Verify = Verify.NONE
 
     @property
     def rows(self) -> int:
@@ -76,73 +78,26 @@ class Group:
         return database.within(column, self.days, zone)
 
 
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """Rows by table and day, where there are any, and when that was by the source's clock."""
-
-    rows: Counts
-    now: datetime
-
-
-class Counting:
-    """The source's rows by day, counted in a thread of its own while other things are done.
-
-    Nobody else uses `reading` until `result` has returned, or `close`.
-    """
-
-    def __init__(
-        self,
-        pairs: Sequence[TablePair],
-        days: DateRange,
-        *,
-        source: Database,
-        reading: Connection,
-        zone: ZoneInfo,
-    ) -> None:
-        def count() -> Counted:
-            rows = {
-                pair.name: source.count_by_day(
-                    reading, pair.source, pair.date_column, days, zone, pair.where
-                )
-                for pair in pairs
-            }
-            return Counted(rows, source.now(reading))
-
-        self._reading = reading
-        self._done = threading.Event()
-        beside = ThreadPoolExecutor(1, "batch-sync-count")
-        self._counted = beside.submit(count)
-        self._counted.add_done_callback(lambda _: self._done.set())
-        beside.shutdown(wait=False)
-
-    def result(self) -> Counted:
-        """What was counted, once it is; raises what the source raised."""
-        return self._counted.result()
-
-    def interrupt(self) -> None:
-        """Make it end at once; from any thread."""
-        end_statements_of([self._reading], self._done)
-
-    def close(self) -> None:
-        """Return when nothing uses `reading` any more."""
-        if not self._done.is_set():
-            self.interrupt()
-            self._done.wait()
-
-
 def shrinks(rows: int, standing: int, shrink_max: float) -> bool:
     """Whether `rows` of the source are far fewer than stand in the target."""
     return standing > 0 and (rows == 0 or rows < shrink_max * standing)
 
 
-def _state(checkpoint: Checkpoint | None, rows: int, standing: int) -> PlanState:
+def _state(checkpoint: Checkpoint | None, there: Digest, here: Digest, *, kind: str) -> PlanState:
+    """What became of a partition since its checkpoint, by counts and, where taken, digests."""
     if checkpoint is None:
         return PlanState.MISSING
     if not checkpoint.day_closed:
         return PlanState.NOT_CLOSED
-    if standing != checkpoint.rows:
+    if here.value is not None and here == there:
+        return PlanState.SAME
+    if here.rows != checkpoint.rows or (
+        here.value and checkpoint.digest_kind == kind and here.value != checkpoint.digest
+    ):
         return PlanState.DRIFTED
-    return PlanState.SAME if rows == checkpoint.rows else PlanState.CHANGED
+    # Whose checkpoint has no digest: with equal counts, it is the source that is believed.
+    same = there.value is None and there.rows == checkpoint.rows
+    return PlanState.SAME if same else PlanState.CHANGED
 
 
 def plan_range(
@@ -160,18 +115,22 @@ def plan_range(
     days, tables = request.days, [pair.name for pair in pairs]
     known = ledger.exists(writing)
     checkpoints = ledger.checkpoints(writing, tables=tables, days=days) if known else {}
-    here: Counts = {
-        pair.name: target.count_by_day(writing, pair.target, pair.target_date, days, zone, None)
-        for pair in pairs
-        if pair.exists
-    }
+    here = by_table(
+        [pair for pair in pairs if pair.exists],
+        days,
+        target,
+        writing,
+        zone=zone,
+        closely=counting.closely,
+    )
     there = counting.result()
+    none = NOTHING if counting.closely else Digest(0)
     partitions = (
         _partition(
             pair,
             day,
-            rows=there.rows[pair.name].get(day, 0),
-            standing=here.get(pair.name, {}).get(day, 0),
+            there=there.found[pair.name].get(day, none),
+            here=here.get(pair.name, {}).get(day, none),
             checkpoint=checkpoints.get((pair.name, day)),
             shrink_max=shrink_max,
             day_closed=bounds.closed(day, zone, there.now),
@@ -180,7 +139,8 @@ def plan_range(
         for day in days.days()
     )
     return Plan(
-        tuple(p for p in partitions if _taken(p, request, checkpoints.get((p.table, p.day))))
+        tuple(p for p in partitions if _taken(p, request, checkpoints.get((p.table, p.day)))),
+        closely=counting.closely,
     )
 
 
@@ -188,8 +148,8 @@ def _partition(
     pair: TablePair,
     day: date,
     *,
-    rows: int,
-    standing: int,
+    there: Digest,
+    here: Digest,
     checkpoint: Checkpoint | None,
     shrink_max: float,
     day_closed: bool,
@@ -200,12 +160,14 @@ def _partition(
     return PlannedPartition(
         table=pair.name,
         day=day,
-        source_rows=rows,
-        target_rows=standing,
+        source_rows=there.rows,
+        target_rows=here.rows,
         state=PlanState.HELD_BACK
-        if shrinks(rows, standing, shrink_max)
-        else _state(checkpoint, rows, standing),
+        if shrinks(there.rows, here.rows, shrink_max)
+        else _state(checkpoint, there, here, kind=pair.digest_kind),
         day_closed=day_closed,
+        source_digest=there.value,
+        target_digest=here.value,
     )
 
 
@@ -216,7 +178,12 @@ def _taken(partition: PlannedPartition, request: RunRequest, checkpoint: Checkpo
 
 
 def cut_groups(
-    plan: Plan, pairs: Sequence[TablePair], *, group_rows: int, shrink_max: float | None
+    plan: Plan,
+    pairs: Sequence[TablePair],
+    *,
+    group_rows: int,
+    shrink_max: float | None,
+    verify: Verify = Verify.NONE,
 ) -> list[Group]:
     """The plan's partitions as commit groups of about `group_rows` rows, without those held back.
 
@@ -224,6 +191,11 @@ def cut_groups(
     a `shrink_max` nothing is held back.
     """
     groups: list[Group] = []
+
+    def close(pair: TablePair, members: list[PlannedPartition]) -> None:
+        group = Group(pair=pair, partitions=tuple(members), shrink_max=shrink_max, verify=verify)
+        groups.append(group)
+
     for pair in pairs:
         members: list[PlannedPartition] = []
         for partition in plan.partitions:
@@ -233,9 +205,9 @@ def cut_groups(
                 continue
             full = sum(p.source_rows for p in members) + partition.source_rows > group_rows
             if members and (full or members[-1].day + timedelta(days=1) != partition.day):
-                groups.append(Group(pair=pair, partitions=tuple(members), shrink_max=shrink_max))
+                close(pair, members)
                 members = []
             members.append(partition)
         if members:
-            groups.append(Group(pair=pair, partitions=tuple(members), shrink_max=shrink_max))
+            close(pair, members)
     return groups

@@ -32,7 +32,8 @@ from sync.errors import (
     LeaseLost,
     StoreError,
 )
-from sync.model import CancelMode, PartitionStatus, Plan, RunStatus
+from sync.model import CancelMode, PartitionStatus, RunStatus
+from sync.plan import Plan, refuse_other
 from sync.planning import cut_groups, plan_range
 from sync.told import Told
 from sync.tracking import Tracker, together
@@ -183,6 +184,7 @@ class Runner:
                 order.pairs,
                 group_rows=order.run.group_rows,
                 shrink_max=None if order.request.allow_shrink else order.run.shrink_max,
+                verify=order.run.verify,
             )
             self._todo.extend(groups)
             self._copy_all()
@@ -211,7 +213,8 @@ class Runner:
                 shrink_max=order.run.shrink_max,
             )
             if order.among is not None:
-                plan = Plan(tuple(p for p in plan.partitions if (p.table, p.day) in order.among))
+                plan = plan.among(order.among)
+            refuse_other(plan, order.request.seen)
             writing.rollback()
             self._make_tables(writing)
         views = self._tracker.planned(plan, allow_shrink=order.request.allow_shrink)

@@ -35,6 +35,7 @@ from pydantic_settings import (
 from pydantic_settings import SettingsError as UnreadableVariable
 
 from sync.errors import N_, SettingsError
+from sync.model import Verify
 from sync.settings_errors import worded
 from sync.urls import check_lock_url, is_redis, normalized_url
 
@@ -130,6 +131,7 @@ class RunSettings(_Section):
     progress_every_s: Seconds = 0.5
     shrink_max: float = Field(default=0.5, ge=0, le=1)
     snapshot: bool = True
+    verify: Verify = Verify.NONE
     connect_timeout_s: int = Field(default=10, ge=2, le=300)
     lock_timeout_s: Seconds = 30
     start_wait_s: Seconds = 1

@@ -5,18 +5,29 @@ Instants are ISO 8601 in UTC, days are ISO dates and both inclusive, a missing f
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import asdict
+from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sync.errors import N_, UsageError
 from sync.model import RunStatus
+from sync.plan import BY_COUNTS, CLOSELY, SeenPlan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
     from sync.databases.audit import Audit, AuditedRun
-    from sync.model import DateRange, Holder, Plan, Progress, RunView
+    from sync.differences import Verification
+    from sync.model import DateRange, Holder, Progress, RunView
+    from sync.plan import Plan
     from sync.snapshot import Snapshot
+
+
+FACTS = ("state", "source_rows", "target_rows", "source_digest", "target_digest")
 
 
 def holder_json(holder: Holder) -> dict[str, Any]:
@@ -97,7 +108,7 @@ def queue_json(queue: Sequence[RunView]) -> list[dict[str, Any]]:
 
 
 def plan_json(plan: Plan) -> dict[str, Any]:
-    """What a run would do, partition by partition."""
+    """What a run would do, partition by partition; digests where they were compared."""
     return {
         "plan_hash": plan.hash,
         "partitions": [
@@ -107,11 +118,68 @@ def plan_json(plan: Plan) -> dict[str, Any]:
                 "source_rows": partition.source_rows,
                 "target_rows": partition.target_rows,
                 "state": partition.state.value,
+                **(
+                    {
+                        "source_digest": partition.source_digest,
+                        "target_digest": partition.target_digest,
+                    }
+                    if plan.closely
+                    else {}
+                ),
             }
             for partition in plan.partitions
         ],
         "totals": plan.totals,
     }
+
+
+def verification_json(found: Verification) -> dict[str, Any]:
+    """What was compared, the partitions that differ, and the rows, with both sides' values."""
+    return {
+        "same": not found.differing,
+        "partitions": len(found.partitions),
+        "differing": [
+            {
+                "table": partition.table,
+                "day": partition.day.isoformat(),
+                "source_rows": partition.source_rows,
+                "target_rows": partition.target_rows,
+            }
+            for partition in found.differing
+        ],
+        "differences": [
+            {
+                "kind": difference.kind.value,
+                "table": difference.table,
+                "day": difference.day.isoformat(),
+                "key": difference.key,
+                "source": difference.source,
+                "target": difference.target,
+            }
+            for difference in found.differences
+        ],
+        "complete": found.complete,
+        "rows_read_again": found.read_again,
+    }
+
+
+def seen_plan(text: str) -> SeenPlan:
+    """The plan that a hash or a file with `plan_json` in it names. Raises UsageError."""
+    if re.fullmatch(f"[{CLOSELY}{BY_COUNTS}][0-9a-f]{{15}}", text):
+        return SeenPlan(text)
+    try:
+        seen = json.loads(Path(text).read_text(encoding="utf-8"))
+        facts = {
+            (p["table"], date.fromisoformat(p["day"])): tuple(map(p.get, FACTS))
+            for p in seen["partitions"]
+        }
+        return SeenPlan(seen["plan_hash"], facts)
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UsageError(
+            N_("“{given}” is no plan."),
+            hint=N_("Give the hash that plan shows, or a file that `plan --json` wrote."),
+            given=text,
+        ) from None
 
 
 def audit_json(audit: Audit) -> dict[str, Any]:

@@ -12,20 +12,30 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sync.databases.failures import DRIVER_ERRORS
+from sync.counting import Counting
+from sync.databases.failures import DRIVER_ERRORS, reason
 from sync.databases.stop import shut_down_unless
 from sync.dates import checked
-from sync.errors import BatchSyncError, Cancelled, LeaseHeld, StoreError, UnknownRun
+from sync.errors import (
+    N_,
+    BatchSyncError,
+    Cancelled,
+    CopyError,
+    LeaseHeld,
+    StoreError,
+    UnknownRun,
+)
 from sync.locking.holder import current_holder, current_user, on_this_host
 from sync.locking.lease import not_taken, take_lease
 from sync.locking.lock import ASK_AGAIN_S
-from sync.model import Only, Plan, Progress, RunStatus, Verdict
+from sync.model import Only, Progress, RunStatus, Verdict
 from sync.order import Order
 from sync.pairing import chosen_tables, look, pair_tables
-from sync.planning import Counting, plan_range
+from sync.planning import plan_range
 from sync.queueing import new_run_id
 from sync.runner import Runner
 from sync.store import NewRun
+from sync.verifying import Verifier
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,6 +44,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from sync.copying.group import Way
+    from sync.differences import Verification
     from sync.ending import Ending
     from sync.history import History
     from sync.locking.lease import Closed, Lease
@@ -41,6 +52,7 @@ if TYPE_CHECKING:
     from sync.model import Conflict, Holder, RunId, RunRequest, RunView
     from sync.pairing import TablePair
     from sync.parts import Parts
+    from sync.plan import Plan
     from sync.queueing import Queue
 
 
@@ -105,7 +117,9 @@ class Starting:
         checked(request.days)
         tables = chosen_tables(parts.settings.tables, request.tables)
         names = tuple(table.target for table in tables)
-        among = self._history.failed_before(request) if request.only is Only.FAILED else None
+        among = (
+            self._history.failed_before(request) if request.only is Only.FAILED else request.among
+        )
         run_id = queued or new_run_id()
         holder = current_holder(user)
         parts.store.open()
@@ -197,7 +211,12 @@ class Starting:
     ) -> Counting:
         parts = self._parts
         return Counting(
-            pairs, request.days, source=parts.source, reading=reading, zone=parts.settings.zone
+            pairs,
+            request.days,
+            source=parts.source,
+            reading=reading,
+            zone=parts.settings.zone,
+            closely=request.closely,
         )
 
     def _take(
@@ -272,9 +291,27 @@ class Starting:
                     shrink_max=parts.settings.run.shrink_max,
                 )
         if request.only is Only.FAILED:
-            among = self._history.failed_before(request)
-            return Plan(tuple(p for p in plan.partitions if (p.table, p.day) in among))
+            return plan.among(self._history.failed_before(request))
         return plan
+
+    def verify(self, request: RunRequest) -> Verification:
+        """What differs between source and target. Raises as `Operations.verify`."""
+        parts = self._parts
+        checked(request.days)
+        with parts.source.connect() as reading, parts.target.connect(reads=True) as target:
+            snapshot = parts.target.kind == "postgresql"
+            writing = (
+                target.execution_options(isolation_level="REPEATABLE READ") if snapshot else target
+            )
+            pairs = self._pairs(request, reading=reading, writing=writing)
+            verifier = Verifier(
+                (parts.source, reading), (parts.target, writing), zone=parts.settings.zone
+            )
+            try:
+                return verifier.verify(pairs, request.days)
+            except DRIVER_ERRORS as error:
+                failed = N_("A database failed while it was compared: {reason}")
+                raise CopyError(failed, hint="", reason=reason(error)) from None
 
 
 def _close_unstarted(

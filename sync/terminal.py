@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import unicodedata
 from datetime import UTC
@@ -17,8 +18,10 @@ if TYPE_CHECKING:
     from datetime import datetime, tzinfo
 
     from sync.databases.audit import Audit, AuditedRun, Fault
+    from sync.differences import Verification
     from sync.doctor import Finding
-    from sync.model import Plan, RunView, TakeoverPlan
+    from sync.model import RunView, TakeoverPlan
+    from sync.plan import Plan
     from sync.snapshot import Snapshot
 
 
@@ -41,6 +44,16 @@ FAULTS = {
         " {run}."
     ),
 }
+DIFFERENCE_TITLES = (
+    N_("Table"),
+    N_("Day"),
+    N_("What"),
+    N_("Key"),
+    N_("Source"),
+    N_("Target"),
+)
+CELL_MAX = 120  # signs of a row's values; --json has them whole
+SHOWN = 5  # partitions that a summary names
 PLAN_TITLES = (N_("Table"), N_("Day"), N_("Source rows"), N_("Target rows"), N_("State"))
 
 
@@ -212,16 +225,75 @@ def plan_lines(plan: Plan, locale: str) -> list[str]:
     )
 
 
+def verification_lines(found: Verification, locale: str) -> list[str]:
+    """A row that differs a line: what, where, its key, and each value in source and target."""
+    if not found.differences:
+        return []
+    return columns(
+        [
+            _titles(DIFFERENCE_TITLES, locale),
+            *(
+                [
+                    one.table,
+                    one.day.isoformat(),
+                    wording.status(one.kind, locale),
+                    _values(one.key),
+                    _values(one.source),
+                    _values(one.target),
+                ]
+                for one in found.differences
+            ),
+        ]
+    )
+
+
+def _values(values: Mapping[str, str | None] | None) -> str:
+    if values is None:
+        return "-"
+    said = (
+        "NULL" if value is None else json.dumps(value, ensure_ascii=False)
+        for value in values.values()
+    )
+    text = ", ".join(f"{name}={value}" for name, value in zip(values, said, strict=True))
+    return text if len(text) <= CELL_MAX else f"{text[: CELL_MAX - 1]}…"
+
+
+def verification_summary(found: Verification, locale: str) -> str:
+    """What was compared and whether it is the same, in a line."""
+    texts = translations(locale)
+    if not found.differing:
+        return texts.gettext(
+            "{partitions} partitions, {rows}: source and target are the same"
+        ).format(
+            partitions=wording.number(len(found.partitions), locale),
+            rows=wording.rows(sum(p.source_rows for p in found.partitions), locale),
+        )
+    more = "" if found.complete else texts.gettext(" and more")
+    return texts.gettext(
+        "{differing} of {partitions} partitions differ, in {rows}{more}: {which}"
+    ).format(
+        differing=wording.number(len(found.differing), locale),
+        partitions=wording.number(len(found.partitions), locale),
+        rows=wording.rows(len(found.differences), locale),
+        more=more,
+        which=", ".join(f"{p.table} {p.day}" for p in found.differing[:SHOWN])
+        + (", …" if len(found.differing) > SHOWN else ""),
+    )
+
+
 def plan_summary(plan: Plan, locale: str) -> str:
     """The plan in one line."""
     totals = plan.totals
     return (
         translations(locale)
-        .gettext("{partitions} partitions: {source} in the source, {target} in the target")
+        .gettext(
+            "{partitions} partitions: {source} in the source, {target} in the target; plan {hash}"
+        )
         .format(
             partitions=wording.number(totals["partitions"], locale),
             source=wording.rows(totals["source_rows"], locale),
             target=wording.rows(totals["target_rows"], locale),
+            hash=plan.hash,
         )
     )
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from sync.clock import Clock
-    from sync.model import Plan
+    from sync.plan import Plan
     from sync.planning import Group
 
 RATE_WINDOW_S = 5.0

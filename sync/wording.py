@@ -63,6 +63,8 @@ _LABELS = {
     "stalled": N_("Stalled"),
     "missing": N_("Missing"),
     "same": N_("Same"),
+    "extra": N_("Extra"),
+    "different": N_("Different"),
     "changed": N_("Changed"),
     "drifted": N_("Drifted"),
     "not_closed": N_("Day not over"),

@@ -33,6 +33,7 @@ class Mutation:
     test: str
 
 
+DIGEST = "tests/contract/test_digest.py::test_"
 FENCE = "tests/contract/test_fence.py::test_"
 LOCKS = "tests/contract/test_locks.py::"
 LOCKING = "tests/contract/test_locking.py::test_"
@@ -161,6 +162,44 @@ MUTATIONS = (
         old="with self._guard, suppress(OSError):\n            os.ftruncate(self._descriptor, 0)",
         new="pass",
         test=LOCKING + "the_lock_file_names_its_present_holder_and_nobody_after_the_release",
+    ),
+    Mutation(
+        what="rows' hashes summed without mixing",
+        file="sync/databases/postgres_digest.py",
+        old='MIXED = "sum(hashint8extended(h, {}) # hashint8extended(h >> 32, {}))"',
+        new='MIXED = "sum(h + {0} - {0})"',
+        test=DIGEST + "what_looks_alike_is_not_the_same",
+    ),
+    Mutation(
+        what="64-bit integers hashed by PostgreSQL",
+        file="sync/databases/postgres_digest.py",
+        old='    "bigint": "int8send",\n',
+        new='    "bigint": "",\n',
+        test=DIGEST + "what_looks_alike_is_not_the_same",
+    ),
+    Mutation(
+        what="digests not compared before the commit",
+        file="sync/copying/proving.py",
+        old="if there == here:",
+        new="if True:",
+        test="tests/contract/test_proof.py::test_a_value_that_changed_on_its_way_fails_its_day_and"
+        "_the_target_stays_as_it_was",
+    ),
+    Mutation(
+        what="drift not told by the digest",
+        file="sync/planning.py",
+        old="and here.value != checkpoint.digest",
+        new="and False",
+        test="tests/contract/test_plan_states.py::test_the_plan_says_what_happened_the_run_mends_it"
+        "_and_then_all_is_the_same",
+    ),
+    Mutation(
+        what="a plan taken that nobody saw",
+        file="sync/plan.py",
+        old="if seen is None or seen.hash == plan.hash:",
+        new="if True:",
+        test="tests/contract/test_plan_states.py::test_a_run_takes_the_plan_that_was_seen_or_says"
+        "_what_changed_and_stops",
     ),
 )
 

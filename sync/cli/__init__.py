@@ -1,8 +1,9 @@
 """The command line: `python -m sync …`.
 
 Data goes to stdout, all else to stderr. Exit codes: 0 done · 1 some partitions failed or were held
-back · 2 usage · 3 another run holds the lease · 4 the audit found faults · 5 settings, connection,
-table or column · 6 cancelled, taken over or lease lost · 70 our own bug · 130 SIGINT · 143 SIGTERM.
+back · 2 usage · 3 another run holds the lease · 4 verify or audit found faults · 5 settings,
+connection, table or column · 6 cancelled, taken over or lease lost · 70 our own bug · 130 SIGINT ·
+143 SIGTERM.
 """
 
 from __future__ import annotations

@@ -15,18 +15,20 @@ from sync.cli.app import (
     End,
     Narrow,
     Queue,
+    Seen,
     Start,
     Tables,
     Wait,
     app,
     opened,
     print_json,
+    print_lines,
     request,
 )
 from sync.errors import N_, LeaseHeld, TakeoverRefused, UsageError
 from sync.foreground import say
 from sync.model import CancelMode, Only, RunId
-from sync.shapes import past_run_json, queue_json
+from sync.shapes import past_run_json, queue_json, verification_json
 from sync.wording import translations
 
 if TYPE_CHECKING:
@@ -47,12 +49,15 @@ def run(
     wait: Wait = None,
     queue: Queue = False,
     allow_shrink: AllowShrink = False,
+    plan: Seen = None,
     as_json: AsJson = False,
 ) -> None:
     """Copy the days from START to END, both included."""
     if queue and wait is not None:
         raise UsageError(N_("--wait waits here and --queue does not: choose one."))
-    asked = request(context, start, end, table, only, allow_shrink=allow_shrink)
+    if queue and plan is not None:
+        raise UsageError(N_("--plan is about the databases as they are now: not with --queue."))
+    asked = request(context, start, end, table, only, allow_shrink=allow_shrink, seen=plan)
     if queue:
         _enqueue(context, asked, as_json=as_json)
         return
@@ -133,6 +138,41 @@ def _refuse(refusal: LeaseHeld, zone: tzinfo, *, as_json: bool) -> NoReturn:
     if as_json:
         print_json(wording.conflict_json(refusal.conflict, locale))
     raise typer.Exit(refusal.exit_code)
+
+
+@app.command()
+def verify(
+    context: typer.Context,
+    start: Start,
+    end: End,
+    table: Tables = None,
+    repair: Annotated[
+        bool,
+        typer.Option("--repair", help="Copy the days that differ anew, and nothing else."),
+    ] = False,
+    wait: Wait = None,
+    allow_shrink: AllowShrink = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compare source and target by every value, and list the rows that differ."""
+    locale = terminal.locale_of()
+    asked = request(context, start, end, table, Only.ALL, allow_shrink=allow_shrink)
+    with opened(context) as (_, operations):
+        found = operations.verify(asked)
+    if as_json:
+        print_json(verification_json(found))
+    else:
+        print_lines(terminal.verification_lines(found, locale))
+    say(terminal.verification_summary(found, locale))
+    if not found.differing:
+        return
+    if not repair:
+        raise typer.Exit(4)
+
+    def begin(operations: Operations) -> RunId | None:
+        return operations.repair(asked, found)
+
+    _in_foreground(context, begin, wait_s=wait, as_json=False)
 
 
 @app.command()

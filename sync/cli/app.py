@@ -13,6 +13,7 @@ import typer
 from sync import __version__
 from sync.dates import parse_range
 from sync.model import Only, RunRequest
+from sync.shapes import seen_plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -45,6 +46,14 @@ Wait = Annotated[
 AllowShrink = Annotated[
     bool,
     typer.Option("--allow-shrink", help="Replace days whose source has far fewer rows, too."),
+]
+Seen = Annotated[
+    str | None,
+    typer.Option(
+        "--plan",
+        metavar="HASH|FILE",
+        help="Only if the plan is still this one: its hash, or what `plan --json` wrote.",
+    ),
 ]
 Queue = Annotated[
     bool,
@@ -95,12 +104,21 @@ def request(
     only: Only,
     *,
     allow_shrink: bool = False,
+    digest: bool = False,
+    seen: str | None = None,
 ) -> RunRequest:
     # Read before anything is opened: what makes no sense is said at once.
     from sync.settings import load
 
     days = parse_range(start, end, now=datetime.now(UTC), zone=load(context.obj).zone)
-    return RunRequest(days=days, tables=tuple(tables or ()), only=only, allow_shrink=allow_shrink)
+    return RunRequest(
+        days=days,
+        tables=tuple(tables or ()),
+        only=only,
+        allow_shrink=allow_shrink,
+        digest=digest,
+        seen=seen_plan(seen) if seen else None,
+    )
 
 
 def print_lines(lines: Sequence[str]) -> None:

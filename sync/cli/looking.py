@@ -34,11 +34,15 @@ def plan(
     end: End,
     table: Tables = None,
     only: Narrow = Only.ALL,
+    digest: Annotated[
+        bool,
+        typer.Option("--digest", help="Compare every value by digests, as --only changed does."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show what a run would do; changes nothing."""
     locale = terminal.locale_of()
-    asked = request(context, start, end, table, only)
+    asked = request(context, start, end, table, only, digest=digest)
     with opened(context) as (_, operations):
         found = operations.plan(asked)
     if as_json:

@@ -14,7 +14,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from sync.copying.group import expect_rows
+from sync.copying.proving import expect_rows
+from sync.counting import digest_by_day
 from sync.databases.failures import DRIVER_ERRORS
 from sync.databases.shape import DateClass, quoted
 from sync.errors import Cancelled
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from sync.copying.group import Mover
+    from sync.databases.digest import Digest
     from sync.databases.sqlite import SqliteDatabase
     from sync.locking.lease import Lease
     from sync.planning import Group
@@ -170,7 +172,7 @@ class AttachMover:
             raise Cancelled
         # BEGIN IMMEDIATE has begun to read the attached source too: it stays as it is until the
         # commit.
-        same = not self._frozen or _data_version(_driver(self.writer())) == self._version
+        same = self._unchanged()
         counts = self._counts(group)
         try:
             copied = (
@@ -182,6 +184,10 @@ class AttachMover:
             raise
         expect_rows(group, counted=sum(counts.values()), copied=copied)
         return counts
+
+    def _unchanged(self) -> bool:
+        """Whether the attached source is what this run reads."""
+        return not self._frozen or _data_version(_driver(self.writer())) == self._version
 
     def _counts(self, group: Group) -> Mapping[date, int]:
         if self._frozen:
@@ -224,6 +230,21 @@ class AttachMover:
         where = group.condition(self._target, self._zone)
         count = f"SELECT count(*) FROM main.{group.pair.target.sql} WHERE {where}"
         return int(self.writer().exec_driver_sql(count).scalar_one())
+
+    def digests(self, group: Group) -> tuple[Mapping[date, Digest], Mapping[date, Digest]]:
+        """In the source, where it was read, and in the target."""
+        reader, schema = (
+            (self.writer(), ATTACHED) if self._unchanged() else (self.open(snapshot=True), None)
+        )
+
+        def by_day(
+            database: SqliteDatabase, connection: Connection, schema: str | None
+        ) -> dict[date, Digest]:
+            return digest_by_day(
+                group.pair, group.days, database, connection, zone=self._zone, schema=schema
+            )
+
+        return by_day(self._source, reader, schema), by_day(self._target, self.writer(), "main")
 
     def settled(self, group: Group, lease: Lease) -> bool:
         """A commit of this process's own library: its answer is never lost."""

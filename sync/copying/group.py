@@ -1,6 +1,6 @@
 """One commit group, whole or not at all.
 
-    DELETE the days' rows → load the new ones → checkpoints → fence → COMMIT
+    DELETE the days' rows → load the new ones → proof → checkpoints → fence → COMMIT
 
 Rows, checkpoint and fence commit together: a kill anywhere here leaves each day old or new, never
 between.
@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from sync.copying.proving import prove
 from sync.databases.failures import DRIVER_ERRORS, Failure, failure
 from sync.databases.ledger_rows import Checkpoint
 from sync.errors import N_, CopyError
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from sync.databases.digest import Digest
     from sync.locking.lease import Lease
     from sync.planning import Group
 
@@ -60,6 +62,13 @@ class Mover(Protocol):
 
     def standing(self, group: Group) -> int:
         """How many rows the target has on the group's days, as this transaction sees it."""
+        ...
+
+    def digests(self, group: Group) -> tuple[Mapping[date, Digest], Mapping[date, Digest]]:
+        """The digests of its days: in the source as it was read, in the target as it is now.
+
+        After `load`, for groups whose digests are to be compared.
+        """
         ...
 
     def settled(self, group: Group, lease: Lease) -> bool:
@@ -152,9 +161,8 @@ def _replace(mover: Mover, group: Group, lease: Lease, *, moved: bool) -> Moved:
         _refuse_shrunk(group, rows)
         if elsewhere:
             _refuse_key_twice(connection, group, lease, elsewhere)
-        if group.pair.target.triggered:
-            expect_rows(group, counted=sum(rows.values()), copied=mover.standing(group))
-        _write_checkpoints(connection, group, lease, rows, elsewhere)
+        digests = prove(mover, group, rows)
+        _write_checkpoints(connection, group, lease, rows, elsewhere, digests)
         lease.fence(connection)
     except BaseException:
         with suppress(*DRIVER_ERRORS):
@@ -216,6 +224,7 @@ def _write_checkpoints(
     lease: Lease,
     rows: Mapping[date, int],
     elsewhere: list[date],
+    digests: Mapping[date, Digest],
 ) -> None:
     if elsewhere:
         lease.ledger.forget_checkpoints(connection, group.pair.name, elsewhere)
@@ -230,27 +239,9 @@ def _write_checkpoints(
                 day_closed=partition.day_closed,
                 run_id=lease.run_id,
                 token=lease.token,
+                digest=digests[partition.day].value if digests else None,
+                digest_kind=group.pair.digest_kind if digests else None,
             )
             for partition in group.partitions
         ],
     )
-
-
-def expect_rows(group: Group, *, counted: int, copied: int) -> None:
-    """Raise CopyError unless as many rows came as were counted in the same snapshot."""
-    if counted != copied:
-        raise CopyError(
-            table=group.pair.name,
-            days=str(group.days),
-            reason=Told(
-                N_("{copied} rows came, but {counted} were counted in the same snapshot"),
-                copied=copied,
-                counted=counted,
-            ),
-            advice=Told(
-                N_(
-                    "Look for triggers or rules on the target that drop or add rows,"
-                    " then start again."
-                )
-            ),
-        )

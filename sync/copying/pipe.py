@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
 
+    from sync.databases.digest import Digest
     from sync.planning import Group
 
 BLOCKS = 64  # wait in a pipe at most
@@ -26,6 +27,7 @@ class Pipe(io.RawIOBase):
         self.group = group
         self.error: BaseException | None = None
         self.counts: Mapping[date, int] = {p.day: p.source_rows for p in group.partitions}
+        self.digests: Mapping[date, Digest] = {}
         self._blocks: queue.Queue[bytes] = queue.Queue(BLOCKS)
         self._dropped = threading.Event()
 

@@ -22,12 +22,14 @@ from typing import TYPE_CHECKING, Any
 import psycopg2
 from sqlalchemy import text
 
-from sync.copying.group import expect_rows
 from sync.copying.pipe import Pipe
+from sync.copying.proving import expect_rows
+from sync.counting import digest_by_day
 from sync.databases.failures import DRIVER_ERRORS, Failure, failure
 from sync.databases.shape import quoted
 from sync.databases.stop import end_statements_of, shut_down
 from sync.errors import Cancelled, CommitUnknown, SourceLost
+from sync.model import Verify
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from sync.copying.group import Mover
+    from sync.databases.digest import Digest
     from sync.databases.postgres import PostgresDatabase
     from sync.locking.lease import Lease
     from sync.model import RunId
@@ -148,6 +151,7 @@ class StreamMover:
         self._ahead: list[Pipe] = []
         self._wanted: queue.SimpleQueue[Pipe | None] = queue.SimpleQueue()
         self._idle = threading.Event()
+        self._digests: Mapping[date, Digest] = {}
         self._stopped = False
         self._thread = threading.Thread(
             target=self._read_all, name="batch-sync-reader", daemon=True
@@ -223,6 +227,7 @@ class StreamMover:
                 # The reader of a COPY that failed must not wait for room for ever.
                 pipe.drop()
             expect_rows(group, counted=sum(pipe.counts.values()), copied=cursor.rowcount)
+        self._digests = pipe.digests
         return pipe.counts
 
     def _take(self, group: Group) -> Pipe:
@@ -277,6 +282,11 @@ class StreamMover:
         with driver.cursor() as cursor:
             cursor.copy_expert(sql, lines)
         lines.flush()
+        if group.verify is Verify.DIGEST:
+            # While the target is still busy with the rows.
+            pipe.digests = digest_by_day(
+                pair, group.days, self._source, connection, zone=self._zone
+            )
 
     def _open_reader(self) -> Connection:
         if self._reader is None:
@@ -295,6 +305,11 @@ class StreamMover:
         where = group.condition(self._target, self._zone)
         count = f"SELECT count(*) FROM {group.pair.target.sql} WHERE {where}"
         return int(self.writer().exec_driver_sql(count).scalar_one())
+
+    def digests(self, group: Group) -> tuple[Mapping[date, Digest], Mapping[date, Digest]]:
+        """In the source, of the group that was loaded last, and in the target."""
+        here = digest_by_day(group.pair, group.days, self._target, self.writer(), zone=self._zone)
+        return self._digests, here
 
     def settled(self, group: Group, lease: Lease) -> bool:
         """After a lost answer to COMMIT.

@@ -3,6 +3,7 @@
 port.py      what the rest of the package asks of a database
 postgres.py  PostgreSQL          sqlite.py  SQLite
 shape.py     columns, keys and date classes as values
+digest.py    what proves that rows are the same    postgres_digest.py  its SQL
 days.py      calendar days as half-open bounds
 instants.py  the database's clock, and points in time in every engine
 ledger.py    batch_sync_lease, batch_sync_run, batch_sync_checkpoint

@@ -15,6 +15,8 @@ from sync.databases.shape import DateClass
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
+    from sync.model import DateRange
+
 
 def bound(day: date, kind: DateClass, zone: ZoneInfo) -> date | datetime:
     """The first value of `day`: a date, a naive datetime, or an aware one in UTC."""
@@ -27,6 +29,24 @@ def bound(day: date, kind: DateClass, zone: ZoneInfo) -> date | datetime:
             return first_instant(day, zone)
         case _:
             assert_never(kind)
+
+
+def edges(days: DateRange, kind: DateClass, zone: ZoneInfo) -> list[date | datetime]:
+    """The first value of each day and that behind the last: one more than there are days."""
+    return [bound(day, kind, zone) for day in (*days.days(), after(days.end))]
+
+
+def slices(day: date, kind: DateClass, zone: ZoneInfo, parts: int) -> list[date | datetime]:
+    """The first value of each of at most `parts` slices of a day, on whole seconds; first its own.
+
+    A DATE has one slice.
+    """
+    low, high = bound(day, kind, zone), bound(after(day), kind, zone)
+    if not isinstance(low, datetime) or not isinstance(high, datetime):
+        return [low]
+    seconds = int((high - low).total_seconds())
+    starts = {seconds * n // parts for n in range(parts)}
+    return [low + timedelta(seconds=start) for start in sorted(starts)]
 
 
 def after(day: date) -> date:

@@ -18,6 +18,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Date,
+    String,
     Table,
     Text,
     bindparam,
@@ -297,11 +298,8 @@ class Ledger:
     ) -> dict[tuple[str, date], Checkpoint]:
         """The checkpoints of a range, by table and day."""
         c = self.checkpoint.c
-        found = connection.execute(
-            select(
-                c.table_name, c.day, c.rows, c.definition, c.day_closed, c.run_id, c.token
-            ).where(c.table_name.in_(list(tables)), c.day.between(days.start, days.end))
-        )
+        wanted = (c.table_name.in_(list(tables)), c.day.between(days.start, days.end))
+        found = connection.execute(select(self.checkpoint).where(*wanted))
         return {
             (row.table_name, row.day): Checkpoint(
                 table=row.table_name,
@@ -311,6 +309,8 @@ class Ledger:
                 day_closed=row.day_closed,
                 run_id=RunId(row.run_id),
                 token=Token(row.token),
+                digest=row.digest,
+                digest_kind=row.digest_kind,
             )
             for row in found
         }
@@ -323,6 +323,7 @@ class Ledger:
             "definition": literal(first.definition),
             "run_id": literal(first.run_id),
             "token": literal(first.token),
+            "digest_kind": literal(first.digest_kind, String),
             "committed_at": database_now(),
             **_unpacked(connection),
         }
@@ -331,7 +332,8 @@ class Ledger:
         written = _upsert(connection, table).from_select(list(values), rows)
         new = {name: written.excluded[name] for name in values}
         points = [
-            {"day": str(p.day), "rows": p.rows, "day_closed": p.day_closed} for p in checkpoints
+            {"day": str(p.day), "rows": p.rows, "day_closed": p.day_closed, "digest": p.digest}
+            for p in checkpoints
         ]
         connection.execute(
             written.on_conflict_do_update(
@@ -367,11 +369,16 @@ def _unpacked(connection: Connection) -> dict[str, ColumnElement[Any]]:
     """The columns of `:points`, a JSON list: one parameter, however many days there are."""
     points = bindparam("points", type_=Text)
     if connection.dialect.name == "postgresql":
-        columns = (column("day", Date), column("rows", BigInteger), column("day_closed", Boolean))
+        columns = (
+            column("day", Date),
+            column("rows", BigInteger),
+            column("day_closed", Boolean),
+            column("digest", Text),
+        )
         list_ = func.json_to_recordset(cast(points, JSON)).table_valued(*columns)
         return dict(list_.render_derived(with_types=True).c.items())
     each = func.json_each(points).table_valued("value").c.value
-    names = ("day", "rows", "day_closed")
+    names = ("day", "rows", "day_closed", "digest")
     return {name: func.json_extract(each, f"$.{name}") for name in names}
 
 

@@ -30,6 +30,8 @@ class Checkpoint:
     day_closed: bool
     run_id: RunId
     token: Token
+    digest: str | None = None
+    digest_kind: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import date, datetime
     from zoneinfo import ZoneInfo
 
     from sqlalchemy import Connection
 
+    from sync.databases.digest import Digest, Digested, Part, Row
     from sync.databases.shape import Column, Table
     from sync.model import DateRange, RunId
 
@@ -50,6 +51,29 @@ class Database(Protocol):
         where: str | None,
     ) -> dict[date, int]:
         """Rows of each day of the range that has any."""
+        ...
+
+    def digest_kinds(self, connection: Connection) -> tuple[str, ...]:
+        """The kinds of digest that this database can compute, the best one first."""
+        ...
+
+    def digests(
+        self,
+        connection: Connection,
+        table: Table,
+        column: Column,
+        edges: Sequence[date | datetime],
+        digested: Digested,
+    ) -> list[Digest]:
+        """The digest of the rows between each two neighbours of `edges`, which only grow."""
+        ...
+
+    def bucket_digests(self, connection: Connection, part: Part) -> list[Digest]:
+        """The digest of each bucket of a part."""
+        ...
+
+    def rows(self, connection: Connection, part: Part) -> Iterator[Row]:
+        """The rows of a part's chosen buckets, in any order."""
         ...
 
     def first_and_last(

@@ -8,18 +8,21 @@ from typing import TYPE_CHECKING, Any, Literal, assert_never
 from sqlalchemy import NullPool, create_engine, event, text
 
 from sync.databases import days as bounds
+from sync.databases.digest import MD5, NOTHING, RECORD, Row, summed
 from sync.databases.failures import DRIVER_ERRORS, reason
+from sync.databases.postgres_digest import FIRST_VERSION, bucket, row_hash, sums, texts
 from sync.databases.shape import Column, DateClass, Table, date_class, quoted
 from sync.errors import N_, ConnectError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import date, datetime
     from zoneinfo import ZoneInfo
 
     from sqlalchemy import URL, Connection
     from sqlalchemy.engine import ExecutionContext
 
+    from sync.databases.digest import Digest, Digested, Part
     from sync.databases.port import Role
     from sync.model import DateRange, RunId
     from sync.settings import RunSettings
@@ -34,6 +37,8 @@ EXACT_TEXT = {
     "client_encoding": "UTF8",
     "bytea_output": "hex",
 }
+# Compiling a digest over many columns would take longer than the digest.
+PLAIN = {"jit": "off"}
 # Found out within half a minute that the other side is gone; by default the server waits two hours.
 SOON_DEAD = {
     "client_connection_check_interval": "500",
@@ -103,7 +108,7 @@ class PostgresDatabase:
         self.role: Role = role
         self.schema = schema
         self.address = _address(url)
-        settings = EXACT_TEXT | SOON_DEAD
+        settings = EXACT_TEXT | PLAIN | SOON_DEAD
         settings["lock_timeout"] = str(int(run.lock_timeout_s * 1000))
         # The source's snapshot idles in its transaction as long as the run goes.
         idle_ms = 0 if role == "source" else IDLE_IN_TRANSACTION_MS
@@ -233,6 +238,69 @@ class PostgresDatabase:
             f" FROM (VALUES {steps}) AS {STEP}(n, low, high)"
         )
         return {every[n]: rows for n, rows in counted if rows}
+
+    def digest_kinds(self, connection: Connection) -> tuple[str, ...]:
+        """The server's own hash where it has it, else MD5."""
+        version = connection.dialect.server_version_info or ()
+        return (RECORD, MD5) if version >= FIRST_VERSION else (MD5,)
+
+    def digests(
+        self,
+        connection: Connection,
+        table: Table,
+        column: Column,
+        edges: Sequence[date | datetime],
+        digested: Digested,
+    ) -> list[Digest]:
+        """The digest of the rows between each two neighbours of `edges`, which only grow.
+
+        By one index scan each where there is an index, else in one pass.
+        """
+        kind, name = date_class(column), quoted(column.name)
+        low, *more = literals = [self.literal(edge, kind) for edge in edges]
+        # OFFSET 0, so that the hash is computed once and not for each sum.
+        rows = f"{row_hash(digested)} AS h FROM {table.sql} WHERE"
+        if column.name in table.indexed:
+            steps = ", ".join(f"({n}, {a}, {b})" for n, (a, b) in enumerate(pairwise(literals)))
+            found = connection.exec_driver_sql(
+                f"SELECT {STEP}.n, d.* FROM (VALUES {steps}) AS {STEP}(n, low, high),"
+                f" LATERAL (SELECT {sums(digested.kind)} FROM (SELECT {rows} {name} >= {STEP}.low"
+                f" AND {name} < {STEP}.high{_and(digested.where)} OFFSET 0) AS r) AS d"
+            )
+        else:
+            steps = ", ".join(literals[:-1])
+            found = connection.exec_driver_sql(
+                f"SELECT n - 1, {sums(digested.kind)} FROM ("
+                f"SELECT width_bucket({name}, ARRAY[{steps}]) AS n, {rows}"
+                f" {name} >= {low} AND {name} < {more[-1]}{_and(digested.where)} OFFSET 0"
+                f") AS r GROUP BY n"
+            )
+        digests = {n: summed(*of_rows) for n, *of_rows in found}
+        return [digests.get(n, NOTHING) for n in range(len(more))]
+
+    def bucket_digests(self, connection: Connection, part: Part) -> list[Digest]:
+        """The digest of each bucket of a part."""
+        rows = f"SELECT {bucket(part)} AS n, {row_hash(part.digested)} AS h {self._from(part)}"
+        found = connection.exec_driver_sql(
+            f"SELECT n, {sums(part.digested.kind)} FROM ({rows} OFFSET 0) AS r GROUP BY n"
+        )
+        digests = {n: summed(*of_rows) for n, *of_rows in found}
+        return [digests.get(n, NOTHING) for n in range(part.buckets)]
+
+    def rows(self, connection: Connection, part: Part) -> Iterator[Row]:
+        """The rows of a part's chosen buckets."""
+        chosen = f" AND {bucket(part)} IN ({', '.join(map(str, part.chosen))})"
+        found = connection.exec_driver_sql(
+            f"SELECT ({row_hash(part.digested)})::text, {texts(part.digested)}"
+            f" {self._from(part)}{chosen if part.buckets > 1 else ''}"
+        )
+        return (Row(row[0], tuple(row[1:])) for row in found)
+
+    def _from(self, part: Part) -> str:
+        kind, name = date_class(part.column), quoted(part.column.name)
+        low, high = self.literal(part.low, kind), self.literal(part.high, kind)
+        where = f"{name} >= {low} AND {name} < {high}{_and(part.digested.where)}"
+        return f"FROM {part.table.sql} WHERE {where}"
 
     def first_and_last(
         self, connection: Connection, table: Table, column: str

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from datetime import UTC, date, datetime, timedelta
+from bisect import bisect_right
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
@@ -12,22 +14,25 @@ from sqlalchemy import NullPool, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
 from sync.databases import days as bounds
+from sync.databases.digest import MD5, Md5Sums, Row, row_md5
 from sync.databases.failures import reason
 from sync.databases.shape import Column, DateClass, Table, date_class, quoted
 from sync.errors import N_, ConnectError, SchemaError
 from sync.model import DateRange
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from zoneinfo import ZoneInfo
 
     from sqlalchemy import URL, Connection
 
+    from sync.databases.digest import Digest, Digested, Part
     from sync.databases.port import Role
     from sync.model import RunId
     from sync.settings import RunSettings
 
 COMPUTED = {2, 3}  # "hidden" of PRAGMA table_xinfo: virtual and stored generated columns
+SECONDS = len("2025-01-06 12:00:00")
 TIMESTAMPS = ("TIMESTAMPTZ", "TIMESTAMP WITH TIME ZONE")
 
 
@@ -163,6 +168,64 @@ class SqliteDatabase:
         }
         return {day: rows for day, rows in counts.items() if rows}
 
+    def digest_kinds(self, connection: Connection) -> tuple[str, ...]:
+        """MD5: SQLite has no hash of its own."""
+        del connection
+        return (MD5,)
+
+    def digests(
+        self,
+        connection: Connection,
+        table: Table,
+        column: Column,
+        edges: Sequence[date | datetime],
+        digested: Digested,
+    ) -> list[Digest]:
+        """The digest of the rows between each two neighbours of `edges`, which only grow.
+
+        In one pass through this process, a few rows at a time.
+        """
+        name, local = quoted(column.name), column.date_class is not DateClass.TIMESTAMPTZ
+        steps = [_edge(edge) if local else str(edge)[:SECONDS] for edge in edges]
+        more = f" AND ({digested.where})" if digested.where else ""
+        columns = ", ".join(quoted(entry.column.name) for entry in digested.entries)
+        sums = [Md5Sums() for _ in steps[1:]]
+        with _any_text(connection) as driver:
+            for at, *values in driver.execute(
+                f"SELECT {name if local else f'datetime({name})'}, {columns} FROM {table.sql}"
+                f" WHERE {self.between(column, edges[0], edges[-1])}{more}"
+            ):
+                sums[bisect_right(steps, at) - 1].add(values)
+        return [found.digest() for found in sums]
+
+    def bucket_digests(self, connection: Connection, part: Part) -> list[Digest]:
+        """The digest of each bucket of a part."""
+        sums = [Md5Sums() for _ in range(part.buckets)]
+        for n, values in self._rows(connection, part):
+            sums[n].add(values)
+        return [found.digest() for found in sums]
+
+    def rows(self, connection: Connection, part: Part) -> Iterator[Row]:
+        """The rows of a part's chosen buckets."""
+        return (
+            Row(row_md5(values).hex(), tuple(map(_text, values)))
+            for n, values in self._rows(connection, part)
+            if n in part.chosen
+        )
+
+    def _rows(self, connection: Connection, part: Part) -> Iterator[tuple[int, tuple[object, ...]]]:
+        """Each row of a part, and its bucket."""
+        names = [entry.column.name for entry in part.digested.entries]
+        key = [names.index(entry.column.name) for entry in part.key.entries]
+        more = f" AND ({part.digested.where})" if part.digested.where else ""
+        with _any_text(connection) as driver:
+            for values in driver.execute(
+                f"SELECT {', '.join(map(quoted, names))} FROM {part.table.sql}"
+                f" WHERE {self.between(part.column, part.low, part.high)}{more}"
+            ):
+                hashed = int.from_bytes(row_md5([values[n] for n in key])[:4])
+                yield hashed & (part.buckets - 1), values
+
     def first_and_last(
         self, connection: Connection, table: Table, column: str
     ) -> tuple[date, date] | None:
@@ -191,10 +254,15 @@ class SqliteDatabase:
         may have a T, a Z or an offset, the index finds those of a day more on either side, and
         SQLite reads the rest.
         """
-        kind, name = date_class(column), quoted(column.name)
+        kind = date_class(column)
         low, high = (bounds.bound(day, kind, zone) for day in (days.start, bounds.after(days.end)))
-        if kind is not DateClass.TIMESTAMPTZ:
-            return f"{name} >= '{_day(low)}' AND {name} < '{_day(high)}'"
+        return self.between(column, low, high)
+
+    def between(self, column: Column, low: date | datetime, high: date | datetime) -> str:
+        """That `column` is `low` or later and before `high`, as SQL on the bare column."""
+        name = quoted(column.name)
+        if column.date_class is not DateClass.TIMESTAMPTZ:
+            return f"{name} >= '{_edge(low)}' AND {name} < '{_edge(high)}'"
         return (
             f"{name} >= '{_day(low - timedelta(days=1))}'"
             f" AND {name} < '{_day(high + timedelta(days=2))}'"
@@ -213,6 +281,35 @@ class SqliteDatabase:
             table.create_sql,
             f"CREATE INDEX {index} ON {table.sql} ({quoted(date_column)})",
         )
+
+
+def _edge(value: date | datetime) -> str:
+    """As text that sorts before each time of that day, however it is written."""
+    if isinstance(value, datetime) and value.time() != time.min:
+        return value.isoformat(" ")
+    return _day(value)
+
+
+@contextmanager
+def _any_text(connection: Connection) -> Iterator[sqlite3.Connection]:
+    """The driver's connection, reading text that is no UTF-8, too: as surrogates."""
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    former, driver.text_factory = driver.text_factory, _decoded
+    try:
+        yield driver
+    finally:
+        driver.text_factory = former
+
+
+def _text(value: object) -> str | None:
+    if isinstance(value, bytes):
+        return f"\\x{value.hex()}"
+    return None if value is None else str(value)
+
+
+def _decoded(text: bytes) -> str:
+    return text.decode(errors="surrogateescape")
 
 
 def _day(value: date | datetime) -> str:

@@ -14,13 +14,13 @@ import sync.store.store
 from sync.copying.attach import AttachMover, AttachWay
 from sync.copying.pipe import Pipe
 from sync.copying.stream import StreamMover, StreamWay
+from sync.counting import Counting
 from sync.databases.ledger import Ledger
 from sync.databases.postgres import PostgresDatabase
 from sync.databases.sqlite import SqliteDatabase
 from sync.locking.file import FileLease
 from sync.locking.lease import Lease
 from sync.locking.session import SessionLock
-from sync.planning import Counting
 from sync.store import Store
 from sync.tracking import Tracker
 

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from sync.databases.shape import Column, DateClass, Table
 from sync.errors import UnknownTable
-from sync.model import DateRange, Plan, PlannedPartition, PlanState
+from sync.model import DateRange, PlanState
 from sync.pairing import TablePair, chosen_tables
+from sync.plan import Plan, PlannedPartition
 from sync.planning import cut_groups
 from sync.settings import TableSettings
 
@@ -32,6 +33,7 @@ def pair(name: str) -> TablePair:
         where=None,
         definition="",
         exists=True,
+        digest_kind="",
     )
 
 

@@ -115,7 +115,10 @@ class TestCommandsThatEndByThemselves:
         assert re.search(rf"UTC  {RUN_ID}  Succeeded  2025-10-01 → 2025-10-02    40  ", run)
         plan = sync("plan", "2025-10-02", "2025-10-02")
         assert plan.out.splitlines()[1].split() == ["orders", "2025-10-02", "20", "20", "Same"]
-        assert plan.err == "1 partitions: 20 rows in the source, 20 rows in the target\n"
+        assert re.fullmatch(
+            r"1 partitions: 20 rows in the source, 20 rows in the target; plan c[0-9a-f]{15}\n",
+            plan.err,
+        )
 
     def test_the_audit_tells_overlaps_by_exit_code_4(self, sync: Command, tmp_path: Path) -> None:
         sync("run", "2025-10-01", "2025-10-01")

@@ -1,0 +1,128 @@
+"""How many rows stand on each day of either side, and their digests where these are wanted."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import TYPE_CHECKING
+
+from sync.databases import days as bounds
+from sync.databases.digest import Digest
+from sync.databases.shape import date_class
+from sync.databases.stop import end_statements_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from zoneinfo import ZoneInfo
+
+    from sqlalchemy import Connection
+
+    from sync.databases.port import Database
+    from sync.model import DateRange
+    from sync.pairing import TablePair
+
+Found = Mapping[str, Mapping[date, Digest]]
+
+
+def by_table(
+    pairs: Sequence[TablePair],
+    days: DateRange,
+    database: Database,
+    connection: Connection,
+    *,
+    zone: ZoneInfo,
+    closely: bool,
+) -> Found:
+    """Rows of one side by table and day; with their digests if `closely`."""
+    by_day = digest_by_day if closely else _count_by_day
+    return {pair.name: by_day(pair, days, database, connection, zone=zone) for pair in pairs}
+
+
+def digest_by_day(
+    pair: TablePair,
+    days: DateRange,
+    database: Database,
+    connection: Connection,
+    *,
+    zone: ZoneInfo,
+    schema: str | None = None,
+) -> dict[date, Digest]:
+    """The digest of each day of one side, also of days without rows; `schema` if not its own."""
+    source = database.role == "source"
+    table, column = (pair.source, pair.date_column) if source else (pair.target, pair.target_date)
+    if schema:
+        table = replace(table, schema=schema)
+    edges = bounds.edges(days, date_class(column), zone)
+    found = database.digests(connection, table, column, edges, pair.digested(database.role))
+    return dict(zip(days.days(), found, strict=True))
+
+
+def _count_by_day(
+    pair: TablePair,
+    days: DateRange,
+    database: Database,
+    connection: Connection,
+    *,
+    zone: ZoneInfo,
+) -> dict[date, Digest]:
+    counted = (
+        database.count_by_day(connection, pair.source, pair.date_column, days, zone, pair.where)
+        if database.role == "source"
+        else database.count_by_day(connection, pair.target, pair.target_date, days, zone, None)
+    )
+    return {day: Digest(rows) for day, rows in counted.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What the source has by table and day, and when that was by the source's clock."""
+
+    found: Found
+    now: datetime
+
+
+class Counting:
+    """The source's rows by day, counted in a thread of its own while other things are done.
+
+    With their digests if `closely`. Nobody else uses `reading` until `result` has returned, or
+    `close`.
+    """
+
+    def __init__(
+        self,
+        pairs: Sequence[TablePair],
+        days: DateRange,
+        *,
+        source: Database,
+        reading: Connection,
+        zone: ZoneInfo,
+        closely: bool = False,
+    ) -> None:
+        def count() -> Counted:
+            found = by_table(pairs, days, source, reading, zone=zone, closely=closely)
+            return Counted(found, source.now(reading))
+
+        self.closely = closely
+        self._reading = reading
+        self._done = threading.Event()
+        beside = ThreadPoolExecutor(1, "batch-sync-count")
+        self._counted = beside.submit(count)
+        self._counted.add_done_callback(lambda _: self._done.set())
+        beside.shutdown(wait=False)
+
+    def result(self) -> Counted:
+        """What was counted, once it is; raises what the source raised."""
+        return self._counted.result()
+
+    def interrupt(self) -> None:
+        """Make it end at once; from any thread."""
+        end_statements_of([self._reading], self._done)
+
+    def close(self) -> None:
+        """Return when nothing uses `reading` any more."""
+        if not self._done.is_set():
+            self.interrupt()
+            self._done.wait()
