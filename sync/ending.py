@@ -67,8 +67,6 @@ class Ending:
         run, entry = self._find(run_id)
         if run.status.final:
             return
-        if entry is None and run.token is not None:
-            raise UnknownRun(run_id=run_id)  # another target's, by the same store
         if entry and self._verdict(run, entry).verdict is Verdict.DEAD:
             parts.snapshots.close_dead(run)
             return

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 from sqlalchemy.exc import DBAPIError
 
-from sync.databases.failures import Failure, asking, failure
+from sync.databases.failures import DRIVER_ERRORS, Failure, asking, failure
 from sync.databases.postgres import PostgresDatabase
 from sync.databases.sqlite import SqliteDatabase
 from sync.errors import N_, LockError
