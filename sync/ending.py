@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from sync.errors import (
     N_,
+    HeldElsewhere,
     LeaseHeld,
     LeaseLost,
     StoreError,
@@ -42,17 +43,35 @@ class Ending:
         self._parts = parts
 
     def cancel(self, run_id: RunId | None, mode: CancelMode) -> RunId | None:
-        """Ask the present run to stop; None when nothing runs. Raises UnknownRun."""
+        """Ask the present run to stop; None when nothing runs, or that run has ended already.
+
+        Raises as `Operations.cancel`.
+        """
         parts = self._parts
         present = parts.store.running(parts.target_name)
         if present is None or (run_id and run_id != present.id):
-            if run_id:
-                raise UnknownRun(run_id=run_id)
+            self._refuse_unreached(run_id)
             return None
         if not parts.store.request_cancel(present.id, mode):
             return None
         parts.engine.cancel(present.id, mode)
         return present.id
+
+    def _refuse_unreached(self, run_id: RunId | None) -> None:
+        """Return when that run, or whoever holds the target, has ended. Raises as `cancel`."""
+        parts = self._parts
+        if run_id is None and (conflict := parts.looker.elsewhere()):
+            run_id = conflict.run_id
+        if run_id is None:
+            return
+        run, entry = self._find(run_id)
+        if run.status.final:
+            return
+        if entry and self._verdict(run, entry).verdict is Verdict.DEAD:
+            parts.snapshots.close_dead(run)
+            return
+        who = run.holder
+        raise HeldElsewhere(run_id=run_id, user=who.user, host=who.host, pid=who.pid)
 
     def look(self, run_id: RunId) -> tuple[RunView, Look]:
         """A run and the verdict on its holder, by the store or else by the target.

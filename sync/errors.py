@@ -2,7 +2,7 @@
 
     BatchSyncError
     ├── UsageError            what was asked makes no sense              exit 2
-    │   ├── DateError, RangeError, UnknownRun, TakeoverRefused
+    │   ├── DateError, RangeError, UnknownRun, HeldElsewhere, TakeoverRefused
     ├── SettingsError         a setting is wrong                         exit 5
     ├── UnknownTable          no such table in the settings              exit 5
     ├── ConnectError          a database cannot be reached               exit 5
@@ -87,6 +87,20 @@ class UnknownRun(UsageError):
     hint = N_("`python -m sync history` lists the runs.")
 
 
+class HeldElsewhere(UsageError):
+    """Facts: `run_id`, `user`, `host`, `pid`. A cancel from here does not reach that run."""
+
+    code = "held_elsewhere"
+    template = N_(
+        "Run {run_id} is held by {user}@{host} (PID {pid}), and a cancel from here does not"
+        " reach it."
+    )
+    hint = N_(
+        "Ask it to stop there; from here, too, once both share one [store] url."
+        " If it hangs: python -m sync takeover {run_id}"
+    )
+
+
 class TakeoverRefused(UsageError):
     """Facts: `run_id`."""
 
@@ -130,11 +144,11 @@ class SchemaError(BatchSyncError):
 
 
 class RightsError(BatchSyncError):
-    """Facts: `role`, `reason`, `statements` (what an administrator would run)."""
+    """Facts: `role`, `address`, `reason`, `statements` (what an administrator would run)."""
 
     exit_code = 5
     code = "rights"
-    template = N_("The {role} database refuses: {reason}")
+    template = N_("The {role} database {address} refuses: {reason}")
     hint = N_("Ask its administrator to run: {statements}")
 
 

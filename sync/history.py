@@ -10,8 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sync.databases.failures import DRIVER_ERRORS
-from sync.errors import ConnectError, UnknownRun
+from sync.errors import ConnectError, RightsError, UnknownRun
 from sync.model import Only, PartitionStatus, RunStatus, RunView
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ class History:
         queued = self.store.queue(self.target_name).waiting()
         ids = {run.id for run in (*known, *queued)}
         others: list[RunView] = []
-        with suppress(ConnectError, *DRIVER_ERRORS):
+        with suppress(ConnectError, RightsError):
             others = [run.view() for run in self.looker.ledger_runs(limit) if run.run_id not in ids]
         return tuple(
             sorted([*known, *others], key=lambda run: run.started_at, reverse=True)[:limit]

@@ -220,7 +220,7 @@ class Conflict:
     """Why a start was refused: who holds the lease now, since when, how far.
 
     `holder` and `run_id` are None while another run is just starting and has not written its name
-    yet.
+    yet. `reached` is whether a cancel from here reaches it: the store knows it.
     """
 
     holder: Holder | None = None
@@ -230,6 +230,7 @@ class Conflict:
     progress: Progress = field(default_factory=Progress)
     verdict: Verdict = Verdict.RUNNING
     yours: bool = False
+    reached: bool = True
 
     def view(self) -> RunView | None:
         """The run that its lock or its target tells of; None without a name."""

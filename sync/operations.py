@@ -6,10 +6,9 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sync.databases.failures import DRIVER_ERRORS
 from sync.doctor import Doctor
 from sync.ending import Ending
-from sync.errors import N_, ConnectError, UsageError
+from sync.errors import N_, ConnectError, RightsError, UsageError
 from sync.history import History
 from sync.model import CancelMode, DateRange, Only, RunStatus
 from sync.queueing import Dispatcher, Queue
@@ -113,7 +112,9 @@ class Operations:
     ) -> RunId | None:
         """Ask the present run to stop, or withdraw a queued one.
 
-        None when nothing runs. Raises UnknownRun when `run_id` is neither running nor queued.
+        None when nothing runs, or that run has ended already. Raises UnknownRun; HeldElsewhere when
+        target or lock alone know who holds it; ConnectError, RightsError, LockError, StoreError
+        when whether anything runs cannot be told.
         """
         if run_id and self._queue.withdraw(run_id):
             return run_id
@@ -143,7 +144,7 @@ class Operations:
         view = self.run(run_id)
         if ended and not view.status.final:
             # The store could not be written at the end: the target remembers it.
-            with suppress(ConnectError, *DRIVER_ERRORS):
+            with suppress(ConnectError, RightsError):
                 runs = self._parts.looker.ledger_runs()
                 return next((run.view() for run in runs if run.run_id == run_id), view)
         return view
@@ -192,10 +193,15 @@ class Operations:
 
         The store's, and those that only the target remembers (another host's).
         """
+        # What a dead holder left open is closed first, so that it is not shown as running.
+        self._parts.snapshots.present()
         return self._history.recent(limit)
 
     def audit(self) -> Audit:
-        """Whether the target's own record shows any two runs at once. Raises ConnectError."""
+        """Whether the target's own record shows any two runs at once.
+
+        Raises ConnectError, RightsError.
+        """
         return self._parts.looker.audit()
 
     def run(self, run_id: RunId) -> RunView:

@@ -159,6 +159,7 @@ class Runner:
         if self._let_go:
             return
         why = str(error) if error else None
+        self._tracker.in_flight(0)  # what was not committed was rolled back
         # The store's row ends before the lock is free: a running row with a free lock means a dead
         # holder.
         try:

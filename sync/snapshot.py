@@ -39,9 +39,10 @@ class Snapshot:
     """What every view draws.
 
     `state` is "idle", or the status of the present run ("queued", "running"), or, while its holder
-    does not look well, the verdict ("stalled", "paused", "unknown", "lost"). `run` is the present
-    run, None when idle; `shown` the run whose days and samples are given here: the present one,
-    else the newest. `queue` holds the requests that wait, the next one first; `served` is whether a
+    does not look well, the verdict ("stalled", "paused", "unknown", "lost"); "unknown" without a
+    run where store or target cannot tell whether there is one. `run` is the present run, None when
+    idle or unknown; `shown` the run whose days and samples are given here: the present one, else
+    the newest. `queue` holds the requests that wait, the next one first; `served` is whether a
     live process would start them. `timezone` is the settings', in which days begin and times are
     shown. `problem` is there when something could not be read.
     """
@@ -70,6 +71,11 @@ class Snapshot:
     def last_run(self) -> RunView | None:
         """The newest run that has ended."""
         return next((run for run in self.recent if run.status.final and not run.withdrawn), None)
+
+    @property
+    def untold(self) -> bool:
+        """Whether nobody can say if a sync runs: `problem` says why."""
+        return self.run is None and self.state == "unknown"
 
     @property
     def busy(self) -> bool:
@@ -157,7 +163,7 @@ class SnapshotReader:
         try:
             return self._read()
         except StoreError as error:
-            return self._snapshot(problem=error.told)
+            return self._snapshot(untold=error.told)
 
     def _read(self) -> Snapshot:
         store, target = self._store, self._place.target
@@ -176,7 +182,7 @@ class SnapshotReader:
             samples=store.samples(shown.id, SAMPLES) if shown and known else (),
             log=store.log(shown.id, LOG_LINES) if shown and known else (),
             sparklines=store.sparklines([view.id for view in recent], SPARKS),
-            problem=self._data_range.problem or self._elsewhere.problem,
+            untold=None if run else self._elsewhere.problem,
         )
         served = not queue or any_lives(self._queue.processes(self._clock.now()))
         return replace(read, queue=queue, served=served)
@@ -199,8 +205,8 @@ class SnapshotReader:
 
     def close_dead(self, run: RunView) -> None:
         """Close a run whose holder is dead, in target and store."""
-        status, why = self._looker.close_dead(run.id, run.holder, by=current_user())
-        self._store.finish(run.id, status, error=why, at=self._clock.now())
+        status, why, at = self._looker.close_dead(run.id, run.holder, by=current_user())
+        self._store.finish(run.id, status, error=why, at=at or self._clock.now())
 
     def look_anew(self) -> None:
         """Whoever held the lease may have been ended just now."""
@@ -230,16 +236,15 @@ class SnapshotReader:
         samples: tuple[Sample, ...] = (),
         log: tuple[LogLine, ...] = (),
         sparklines: dict[str, tuple[float, ...]] | None = None,
-        problem: Told | None = None,
+        untold: Told | None = None,
     ) -> Snapshot:
-        well = verdict in {None, Verdict.RUNNING}
-        state = (
-            "idle"
-            if run is None
-            else run.status.value
-            if well or verdict is None
-            else verdict.value
-        )
+        """`untold` is why nobody can say whether a sync runs."""
+        if run is None:
+            state = "unknown" if untold else "idle"
+        else:
+            ill = verdict and verdict is not Verdict.RUNNING
+            state = verdict.value if verdict and ill else run.status.value
+        data_range = self._data_range.get()
         return Snapshot(
             taken_at=self._clock.now(),
             state=state,
@@ -252,10 +257,10 @@ class SnapshotReader:
             log=log,
             recent=recent,
             sparklines=sparklines or {},
-            data_range=self._data_range.get(),
+            data_range=data_range,
             tables=self._place.tables,
             demo=self._place.demo,
             connections=self._place.connections,
             timezone=self._place.timezone,
-            problem=problem,
+            problem=untold or self._data_range.problem,
         )

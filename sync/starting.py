@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sync.counting import Counting
-from sync.databases.failures import DRIVER_ERRORS, reason
+from sync.databases.failures import DRIVER_ERRORS, asking, reason
 from sync.databases.stop import shut_down_unless
 from sync.dates import checked
 from sync.errors import (
@@ -26,7 +26,7 @@ from sync.errors import (
     UnknownRun,
 )
 from sync.locking.holder import current_holder, current_user, on_this_host
-from sync.locking.lease import not_taken, take_lease
+from sync.locking.lease import take_lease
 from sync.locking.lock import ASK_AGAIN_S
 from sync.model import Only, Progress, RunStatus, Verdict
 from sync.order import Order
@@ -92,11 +92,14 @@ class Starting:
         """Whether a holder on this machine has the lock, but has not told the store yet."""
         if conflict.run_id is None or not (conflict.holder and on_this_host(conflict.holder)):
             return False
+        return not self._stored(conflict.run_id)
+
+    def _stored(self, run_id: RunId) -> bool:
         try:
-            self._parts.store.run(conflict.run_id)
+            self._parts.store.run(run_id)
         except UnknownRun:
-            return True
-        return False
+            return False
+        return True
 
     def begin(self, run: RunView) -> None:
         """Begin a queued run whose turn has come.
@@ -199,11 +202,9 @@ class Starting:
             tables, source=parts.source, target=parts.target, reading=reading, writing=writing
         )
         zone = parts.settings.zone
-        try:
+        with asking(parts.target):
             pairs = [pair_tables(table, source=there, target=here, zone=zone) for table in tables]
             writing.rollback()
-        except DRIVER_ERRORS as error:
-            raise not_taken(error, parts.target) from None
         return pairs
 
     def _counting(
@@ -230,7 +231,7 @@ class Starting:
         names: tuple[str, ...],
     ) -> tuple[Lease, list[Closed]]:
         parts = self._parts
-        try:
+        with asking(parts.target):
             return take_lease(
                 held,
                 way.write(),
@@ -241,8 +242,6 @@ class Starting:
                 days=request.days,
                 tables=names,
             )
-        except DRIVER_ERRORS as error:
-            raise not_taken(error, parts.target) from None
 
     def _record(self, new: NewRun, closed: Sequence[Closed]) -> None:
         """Write how former runs ended, and that this one runs, into the store.
@@ -261,11 +260,13 @@ class Starting:
 
     def _enriched(self, conflict: Conflict, user: str | None) -> Conflict:
         """A conflict with the progress and the verdict that store and target know."""
-        if conflict.run_id is None or conflict.holder is None:
+        run_id = conflict.run_id
+        if run_id is None or conflict.holder is None:
             return conflict
         mine = conflict.holder.user == (user or current_user())
         try:
-            run, look = self._ending.look(conflict.run_id)
+            conflict = replace(conflict, reached=self._stored(run_id))
+            run, look = self._ending.look(run_id)
             if run.status is RunStatus.QUEUED:  # its turn has come, and it is just starting
                 return replace(conflict, yours=mine)
             told = Verdict.UNKNOWN if look.verdict is Verdict.DEAD else look.verdict

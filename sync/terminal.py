@@ -92,6 +92,9 @@ def _queue_lines(snapshot: Snapshot, locale: str, zone: tzinfo) -> list[str]:
 
 
 def _present_lines(snapshot: Snapshot, locale: str, zone: tzinfo) -> list[str]:
+    if snapshot.untold:
+        unknown = translations(locale).gettext("Unknown: whether a sync runs cannot be told.")
+        return [unknown, *(_last_run(snapshot, locale) if snapshot.last_run else ())]
     state = wording.status(snapshot.state, locale)
     if snapshot.run is None or snapshot.verdict is None:
         return [state, *_last_run(snapshot, locale)]
@@ -120,6 +123,18 @@ def takeover_lines(plan: TakeoverPlan, locale: str, zone: tzinfo) -> list[str]:
         translations(locale).gettext("What a takeover does:"),
         *(f"  {wording.told(what, locale)}" for what in plan.breaks),
     ]
+
+
+def asked_lines(run: RunView, locale: str, *, now: bool) -> list[str]:
+    """That a run was asked to stop; unless `now`, what it waits for, and how to end it at once."""
+    gettext = translations(locale).gettext
+    lines = [gettext("Run {run_id} was asked to stop.").format(run_id=run.id)]
+    if now:
+        return lines
+    if run.current:
+        lines.append(gettext("First it ends what it copies: {what}.").format(what=run.current))
+    at_once = gettext("At once, and that is rolled back: python -m sync cancel {run_id} --now")
+    return [*lines, at_once.format(run_id=run.id)]
 
 
 def _last_run(snapshot: Snapshot, locale: str) -> list[str]:
@@ -286,11 +301,9 @@ def plan_summary(plan: Plan, locale: str) -> str:
     totals = plan.totals
     return (
         translations(locale)
-        .gettext(
-            "{partitions} partitions: {source} in the source, {target} in the target; plan {hash}"
-        )
+        .gettext("{partitions}: {source} in the source, {target} in the target; plan {hash}")
         .format(
-            partitions=wording.number(totals["partitions"], locale),
+            partitions=wording.partitions(totals["partitions"], locale),
             source=wording.rows(totals["source_rows"], locale),
             target=wording.rows(totals["target_rows"], locale),
             hash=plan.hash,

@@ -15,6 +15,7 @@ from sync import demo
 from sync.clock import SystemClock
 from sync.copying.attach import AttachWay
 from sync.copying.stream import StreamWay
+from sync.databases.failures import asking
 from sync.databases.ledger import Ledger
 from sync.databases.postgres import PostgresDatabase
 from sync.databases.sqlite import SqliteDatabase
@@ -197,11 +198,14 @@ def _way(
 def _data_range(
     settings: Settings, source: PostgresDatabase | SqliteDatabase
 ) -> Callable[[], tuple[date, date] | None]:
-    """The first and the last day that any table of the source has."""
+    """The first and the last day that any table of the source has.
+
+    Asked, it raises ConnectError, RightsError.
+    """
 
     def ask() -> tuple[date, date] | None:
         found: list[tuple[date, date]] = []
-        with source.connect() as connection:
+        with asking(source), source.connect() as connection:
             for settings_of in settings.tables:
                 schema, name = split_name(settings_of.name)
                 table = source.table(connection, schema, name)

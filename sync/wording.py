@@ -248,7 +248,13 @@ def conflict_lines(conflict: Conflict, locale: str, now: datetime, zone: tzinfo)
     lines.append(progress_line(conflict.progress, locale))
     lines.append(verdict(conflict.verdict, locale))
     facts = {"host": conflict.holder.host, "pid": conflict.holder.pid, "run_id": conflict.run_id}
-    lines.append(texts.gettext(_ADVICE[conflict.verdict]).format(**facts))
+    stop = texts.gettext("Ask it to stop: python -m sync cancel {run_id}")
+    advice = texts.gettext(_ADVICE[conflict.verdict])
+    if not conflict.reached:
+        stop = texts.gettext("Only on {host} can it be asked to stop: {command}")
+        advice = stop if conflict.verdict is Verdict.STALLED else advice
+        facts["command"] = f"python -m sync cancel {conflict.run_id}"
+    lines.append(advice.format(**facts))
     if conflict.verdict in TAKEN_OVER:
         command = TAKEOVER.format(**facts)
         lines.append(
@@ -257,10 +263,14 @@ def conflict_lines(conflict: Conflict, locale: str, now: datetime, zone: tzinfo)
     if conflict.verdict is Verdict.RUNNING:
         lines.append(texts.gettext("Wait for it: add --wait to your command."))
         lines.append(texts.gettext("Have yours started when it ends: add --queue to sync run."))
-        lines.append(
-            texts.gettext("Ask it to stop: python -m sync cancel {run_id}").format(**facts)
-        )
+        lines.append(stop.format(**facts))
     return lines
+
+
+def partitions(n: int, locale: str) -> str:
+    """A count of partitions with its unit."""
+    text = translations(locale).ngettext("{n} partition", "{n} partitions", n)
+    return text.format(n=number(n, locale))
 
 
 def progress_line(progress: Progress, locale: str) -> str:

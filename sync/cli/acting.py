@@ -184,18 +184,24 @@ def cancel(
     ] = False,
 ) -> None:
     """Ask the present run to stop after what it is copying, or withdraw a queued one."""
-    gettext = translations(terminal.locale_of()).gettext
+    locale = terminal.locale_of()
+    gettext = translations(locale).gettext
     with opened(context) as (_, operations):
         asked = operations.cancel(
             RunId(run) if run else None, CancelMode.NOW if now else CancelMode.AFTER_GROUP
         )
-        withdrawn = asked is not None and operations.run(asked).withdrawn
-    if withdrawn:
-        say(gettext("Run {run_id} was withdrawn from the queue.").format(run_id=asked))
-    elif asked is None:
+        known = asked or (RunId(run) if run else None)
+        view = operations.run(known) if known else None
+    if view is None:
         say(gettext("Nothing is running."))
+    elif asked is None:
+        say(gettext("It has ended already; nothing is left to do."))
+        say(terminal.run_line(view, locale))
+    elif view.withdrawn:
+        say(gettext("Run {run_id} was withdrawn from the queue.").format(run_id=asked))
     else:
-        say(gettext("Run {run_id} was asked to stop.").format(run_id=asked))
+        for line in terminal.asked_lines(view, locale, now=now):
+            say(line)
 
 
 @app.command()

@@ -74,6 +74,8 @@ def status(
         print_json(status_json(snapshot), lines=watch)
     else:
         print_lines(terminal.status_lines(snapshot, locale, settings.zone))
+    if snapshot.untold:
+        raise typer.Exit(5)
 
 
 @app.command()

@@ -6,11 +6,20 @@ Worth another try, the connection is gone, a key stands twice, a right lacks.
 from __future__ import annotations
 
 import sqlite3
+from contextlib import contextmanager
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 import psycopg2
 import psycopg2.errors
 from sqlalchemy.exc import DBAPIError
+
+from sync.errors import BatchSyncError, ConnectError, RightsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sync.databases.port import Database
 
 
 class Failure(StrEnum):
@@ -103,3 +112,20 @@ def reason(error: BaseException) -> str:
         told = "; ".join(" ".join(fact.split())[:FACT_MAX] for fact in facts if fact)
         return f"{diagnosis.message_primary} ({told})" if told else str(diagnosis.message_primary)
     return " ".join(str(found).split()) or type(found).__name__
+
+
+def refusal(error: BaseException, database: Database) -> BatchSyncError:
+    """A driver's error for people: which database, where, and its own words."""
+    facts = {"role": database.role, "address": database.address, "reason": reason(error)}
+    if failure(error) in {Failure.RIGHTS, Failure.NO_ROOM}:
+        return RightsError(statements="python -m sync check", **facts)
+    return ConnectError(**facts)
+
+
+@contextmanager
+def asking(database: Database) -> Iterator[None]:
+    """What a database answers with an error of its driver, raise as ConnectError, RightsError."""
+    try:
+        yield
+    except DRIVER_ERRORS as error:
+        raise refusal(error, database) from None

@@ -67,6 +67,8 @@ def _holds_password(file: Path) -> bool:
 
 def look_at_state_dir(folder: Path) -> Iterator[Finding]:
     """Whether others could put a lock file of their own in place of ours."""
+    # As the first start would make it.
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     ok = not folder.stat().st_mode & OTHERS_MAY_WRITE
     yield Finding(
         name=Told(N_("state directory")),

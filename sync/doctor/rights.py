@@ -22,7 +22,7 @@ from sync.settings import split_name
 from sync.told import Told
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from sqlalchemy import Connection
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from sync.settings import Settings
 
 HAS_ALL = N_("{user} has every right that a run needs in the {role}.")
+NOT_FOUND = N_("{user} lacks nothing that was found in the {role}; not found there: {tables}.")
 LACKS = N_("{user} lacks in the {role} {address}: {lacking}.")
 RUN_THESE = N_("An administrator of that database runs:")
 OURS = {
@@ -97,11 +98,12 @@ class Rights:
 
     def look_at_source(self, reading: Connection) -> Iterator[Finding]:
         """What the source's role lacks."""
-        tables = [
-            found
+        looked = {
+            table.name: self._source.table(reading, *split_name(table.name))
             for table in self._settings.tables
-            if (found := self._source.table(reading, *split_name(table.name)))
-        ]
+        }
+        tables = [found for found in looked.values() if found]
+        missing = [name for name, found in looked.items() if not found]
         role = _Role(reading)
         rights = [
             role.database(),
@@ -109,7 +111,7 @@ class Rights:
             *(role.table(str(table.schema), table.name, ("SELECT",)) for table in tables),
             role.identity(),
         ]
-        yield _finding(self._source, role.user, rights)
+        yield _finding(self._source, role.user, rights, missing=missing)
 
     def look_at_target(self, writing: Connection, reading: Connection | None) -> Iterator[Finding]:
         """What the target's role lacks; tables to be made are told by the source's."""
@@ -223,18 +225,22 @@ def _comment(text: str) -> str:
     return "-- " + " ".join(text.splitlines())
 
 
-def _finding(database: PostgresDatabase, user: str, rights: list[Right]) -> Finding:
+def _finding(
+    database: PostgresDatabase, user: str, rights: list[Right], *, missing: Sequence[str] = ()
+) -> Finding:
     lacking = [right.lacking for right in rights if right.lacking]
     return Finding(
         name=Told(N_("rights")),
-        ok=not lacking,
+        # Of a table that was not found nobody can say what lacks.
+        ok=False if lacking else None if missing else True,
         told=Told(
-            LACKS if lacking else HAS_ALL,
+            LACKS if lacking else NOT_FOUND if missing else HAS_ALL,
             hint=RUN_THESE if lacking else "",
             user=user,
             role=database.role,
             address=database.address,
             lacking="; ".join(lacking),
+            tables=", ".join(missing),
         ),
         statements=(
             *(statement for right in rights for statement in right.statements),

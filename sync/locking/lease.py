@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from sync.databases.failures import DRIVER_ERRORS, Failure, failure, reason
 from sync.databases.postgres import PostgresDatabase
 from sync.databases.sqlite import SqliteDatabase
-from sync.errors import N_, BatchSyncError, ConnectError, LeaseLost, RightsError
+from sync.errors import N_, ConnectError, LeaseLost, RightsError
 from sync.locking import session as sessions
 from sync.locking.holder import ProcessState, process_state
 from sync.model import DateRange, Holder, Progress, RunId, RunStatus, Token, Verdict
@@ -189,15 +189,6 @@ def take_lease(
     return Lease(held=held, ledger=ledger, target=target, run_id=run_id, token=token), closed
 
 
-def not_taken(error: BaseException, target: PostgresDatabase | SqliteDatabase) -> BatchSyncError:
-    """A database's error while the lease was taken, for people."""
-    if failure(error) in {Failure.RIGHTS, Failure.NO_ROOM}:
-        return RightsError(
-            role=target.role, reason=reason(error), statements="python -m sync check"
-        )
-    return ConnectError(role=target.role, address=target.address, reason=reason(error))
-
-
 def _ensure_ledger(
     connection: Connection, ledger: Ledger, target: PostgresDatabase | SqliteDatabase
 ) -> None:
@@ -210,6 +201,7 @@ def _ensure_ledger(
             raise
         raise RightsError(
             role=target.role,
+            address=target.address,
             reason=reason(error),
             statements=" ".join(ledger.statements(connection).values()),
         ) from None

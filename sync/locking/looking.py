@@ -6,11 +6,12 @@ Gather the evidence, tell the verdict, close the run of one that died.
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sync.databases.audit import Audit, audit
-from sync.databases.failures import DRIVER_ERRORS, reason
+from sync.databases.failures import DRIVER_ERRORS, asking
 from sync.databases.postgres import PostgresDatabase
 from sync.databases.sqlite import SqliteDatabase
 from sync.errors import N_, ConnectError
@@ -23,7 +24,10 @@ from sync.model import RunStatus, Verdict
 from sync.told import Told
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
+
+    from sqlalchemy import Connection
 
     from sync.databases.ledger_rows import LedgerRun
     from sync.locking.lock import Held, TargetLock
@@ -64,7 +68,7 @@ class Looker:
     ) -> Look:
         """The verdict on a holder. Locks are probed only when it does not look well.
 
-        Raises ConnectError, LockError when a lock cannot be asked.
+        Raises ConnectError, RightsError, LockError when a lock cannot be asked.
         """
         process = process_state(holder)
         well = process is ProcessState.RUNNING and beat_age_s <= self._run.heartbeat_old_s
@@ -109,7 +113,7 @@ class Looker:
 
     def _probe(self, run_id: RunId, holder: Holder) -> tuple[int, int, int]:
         """How many locks a run took, how many it no longer has, and how many backends it has."""
-        with self._lock.open() as held:
+        with self._lock.open() as held, asking(self._target):
             file, *others = held.locks
             his = [held_by(lock, run_id) for lock in others]
             # A holder elsewhere has his lock file on a disk of his own: the others tell alone.
@@ -132,36 +136,37 @@ class Looker:
             return True
 
     def ledger_runs(self, limit: int = 20) -> list[LedgerRun]:
-        """The newest runs that the target itself remembers. Raises ConnectError."""
-        with self._target.connect(reads=True) as connection, connection.begin():
-            if not self._lock.ledger.exists(connection):
-                return []
-            return self._lock.ledger.runs(connection, limit=limit)
+        """The newest runs that the target itself remembers. Raises ConnectError, RightsError."""
+        with self._recorded() as record:
+            return self.ledger.runs(record, limit=limit) if record else []
 
     def audit(self) -> Audit:
-        """What the target's own record says of exclusion. Raises ConnectError."""
-        with self._target.connect(reads=True) as connection, connection.begin():
-            if not self.ledger.exists(connection):
-                return Audit(runs=0)
-            try:
-                return audit(connection, self.ledger)
-            except DRIVER_ERRORS as error:
-                raise ConnectError(
-                    role=self._target.role, address=self._target.address, reason=reason(error)
-                ) from None
+        """What the target's own record says of exclusion. Raises ConnectError, RightsError."""
+        with self._recorded() as record:
+            return audit(record, self.ledger) if record else Audit(runs=0)
 
     def entry(self, run_id: RunId) -> LedgerRun | None:
-        """A run by the target's own record. Raises ConnectError."""
-        with self._target.connect(reads=True) as connection, connection.begin():
-            known = self._lock.ledger.exists(connection)
-            return self._lock.ledger.entry(connection, run_id) if known else None
+        """A run by the target's own record. Raises ConnectError, RightsError."""
+        with self._recorded() as record:
+            return self.ledger.entry(record, run_id) if record else None
+
+    @contextmanager
+    def _recorded(self) -> Iterator[Connection | None]:
+        """A connection to read the target's own record by; None where it has none yet."""
+        with (
+            asking(self._target),
+            self._target.connect(reads=True) as connection,
+            connection.begin(),
+        ):
+            yield connection if self.ledger.exists(connection) else None
 
     def elsewhere(self) -> Conflict | None:
         """The run of a holder that shares nothing but the locks, with the verdict on it.
 
-        Raises ConnectError, LockError.
+        Raises ConnectError, RightsError, LockError.
         """
-        found = self._lock.elsewhere()
+        with asking(self._target):
+            found = self._lock.elsewhere()
         entry = self.entry(found.run_id) if found and found.run_id else None
         if found is None or entry is None or entry.outcome is not None:
             return found
@@ -171,22 +176,22 @@ class Looker:
 
     def close_dead(
         self, run_id: RunId, holder: Holder, *, by: str
-    ) -> tuple[RunStatus, Told | None]:
+    ) -> tuple[RunStatus, Told | None, datetime | None]:
         """Close the run of a holder that is dead.
 
-        How it ended, by the target's own record where it has one.
+        How and why it ended, and when: by the target's own record where that has its end.
         """
         reason = why_closed(holder, verdict=Verdict.DEAD)
         try:
             with self._target.connect() as connection, connection.begin():
                 ledger = self._lock.ledger
                 if not ledger.exists(connection):
-                    return RunStatus.INTERRUPTED, reason
+                    return RunStatus.INTERRUPTED, reason, None
                 run = ledger.entry(connection, run_id)
                 if run is None:
-                    return RunStatus.INTERRUPTED, reason
+                    return RunStatus.INTERRUPTED, reason, None
                 if run.outcome is not None:
-                    return run.outcome, run.reason
+                    return run.outcome, run.reason, run.released_at
                 # A takeover that was not finished has left who began it, and why.
                 reason = run.reason or reason
                 ledger.close(
@@ -199,7 +204,7 @@ class Looker:
                 )
         except (*DRIVER_ERRORS, ConnectError):
             pass  # the next start closes it there
-        return RunStatus.INTERRUPTED, reason
+        return RunStatus.INTERRUPTED, reason, None
 
 
 def _locks(seen: Evidence) -> str:

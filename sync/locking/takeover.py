@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -21,21 +21,19 @@ from typing import TYPE_CHECKING, Any
 import psutil
 from sqlalchemy.exc import DBAPIError
 
-from sync.databases.failures import DRIVER_ERRORS, Failure, failure
+from sync.databases.failures import DRIVER_ERRORS, Failure, asking, failure
 from sync.databases.postgres import PostgresDatabase
 from sync.databases.sqlite import SqliteDatabase
 from sync.errors import N_, LockError
 from sync.locking import session as sessions
 from sync.locking.holder import ProcessState, process_of, process_state
-from sync.locking.lease import RAISE_TIMEOUT_MS, not_taken
+from sync.locking.lease import RAISE_TIMEOUT_MS
 from sync.locking.lock import conflict_of
 from sync.locking.port import held_by
 from sync.model import RunStatus
 from sync.told import Told
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from sync.locking.lock import TargetLock
     from sync.model import Conflict, Holder, RunId, RunView
     from sync.settings import RunSettings
@@ -108,12 +106,12 @@ class Taker:
         """How many sessions a run has in the target."""
         if not isinstance(self._target, PostgresDatabase):
             return 0
-        with self._worded(), self._target.session() as session:
+        with asking(self._target), self._target.session() as session:
             return sessions.backends_of(session, run_id)
 
     def raise_token(self, taking: Taking) -> None:
         """Raise the token above the run's, and note in the target who takes it over and why."""
-        with self._worded():
+        with asking(self._target):
             try:
                 self._take_away(taking)
             except DBAPIError as error:
@@ -163,7 +161,7 @@ class Taker:
         Returns when they are gone: those of a process that is stopped keep their row locks.
         """
         if isinstance(self._target, PostgresDatabase):
-            with self._worded(), self._target.session() as session:
+            with asking(self._target), self._target.session() as session:
                 left = sessions.end_backends(
                     session, taking.run.id, timeout_s=sessions.BACKENDS_GONE_S
                 )
@@ -230,7 +228,7 @@ class Taker:
     def close(self, taking: Taking) -> None:
         """Write the end of the run into the target, if nobody has."""
         with (
-            self._worded(),
+            asking(self._target),
             self._target.connect() as connection,
             connection.begin(),
         ):
@@ -249,7 +247,7 @@ class Taker:
         if taking.run.token is None:
             return None
         with (
-            self._worded(),
+            asking(self._target),
             self._target.connect(reads=True) as connection,
             connection.begin(),
         ):
@@ -259,13 +257,6 @@ class Taker:
         # After a restore, older runs may stand there as open.
         later = newest and newest.run_id != taking.run.id and newest.token > taking.run.token
         return conflict_of(newest) if newest and later else None
-
-    @contextmanager
-    def _worded(self) -> Iterator[None]:
-        try:
-            yield
-        except DRIVER_ERRORS as error:
-            raise not_taken(error, self._target) from None
 
 
 def _signal(holder: Holder, number: int) -> bool:

@@ -43,7 +43,7 @@ from sync.told import Told
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from sqlalchemy import URL, Connection
+    from sqlalchemy import URL, ColumnElement, Connection
 
 REVISION = "0002"
 MIGRATION_S = 60
@@ -237,7 +237,8 @@ class Store:
     def finish(self, run_id: RunId, status: RunStatus, *, error: Told | None, at: datetime) -> bool:
         """Move a run to its end, if it has not ended; True when this call did it.
 
-        A run that did not succeed and that somebody has taken over was interrupted, by him.
+        A run that did not succeed and that somebody has taken over was interrupted, by him; of its
+        rows, those that were rolled back are no longer counted.
         """
         before = [state.value for state, following in MOVES.items() if status in following]
         end: dict[str, Any] = {"status": status.value, "error": error}
@@ -246,6 +247,7 @@ class Store:
             interrupted = (noted.is_not(None), RunStatus.INTERRUPTED.value)
             end["status"] = case(interrupted, else_=status.value)
             end["error"] = func.coalesce(noted, literal(error, ToldText))
+            end["rows_done"] = _committed(run_id)
         with self._transaction() as connection:
             moved = connection.execute(
                 update(run_table)
@@ -367,6 +369,14 @@ class Store:
                 for row in connection.execute(wanted)
             ]
         return tuple(reversed(lines))
+
+
+def _committed(run_id: RunId) -> ColumnElement[int]:
+    """The rows of a run's partitions that are done; all it has told where it has no partitions."""
+    p = partition_table.c
+    done = case((p.status == PartitionStatus.DONE.value, p.rows), else_=0)
+    rows = select(func.sum(done)).where(p.run_id == run_id).scalar_subquery()
+    return func.coalesce(rows, run_table.c.rows_done)
 
 
 def _prepare_sqlite(connection: Any, record: object) -> None:

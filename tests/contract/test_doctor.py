@@ -146,6 +146,14 @@ class TestRights:
             wrong(place)["rights"],
         )
 
+    def test_no_right_is_claimed_for_a_table_that_was_not_found(
+        self, place: Installation, postgresql: Both
+    ) -> None:
+        postgresql.source.execute("DROP TABLE orders")
+        found = wrong(place)
+        assert set(found) == {"table orders", "rights"}
+        assert "lacks nothing that was found in the source; not found" in found["rights"]
+
 
 class TestPoolers:
     @pytest.mark.parametrize(
@@ -234,6 +242,12 @@ class TestThisMachine:
     def test_a_password_that_others_can_read_is_a_warning(self, place: Installation) -> None:
         place.settings_file.chmod(0o644)
         assert "everybody here can read it" in wrong(place)["settings"]
+
+    def test_a_state_directory_is_made_before_it_is_looked_at(
+        self, place: Installation, databases: Databases, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("BATCH_SYNC_STORE__URL", databases.source_url)
+        assert wrong(place) == {}
 
     def test_folders_where_others_may_write_are_told(self, sqlite_place: Installation) -> None:
         place, state_dir = sqlite_place, sqlite_place.folder / ".batch_sync"

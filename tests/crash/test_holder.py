@@ -13,7 +13,7 @@ import pytest
 
 from sync.errors import LeaseHeld
 from sync.model import RunId, RunStatus, Verdict
-from tests.crash.children import Child, sync_days, sync_days_on_full_disk
+from tests.crash.children import Child, sync_days, sync_days_and_hang, sync_days_on_full_disk
 from tests.crash.days import FIRST_DAY, Days, days_in_postgres
 from tests.installation import Installation, table, until
 from tests.servers import Databases, PostgresServer
@@ -78,14 +78,29 @@ def test_a_killed_holders_run_is_closed_with_evidence_by_whoever_looks(
 ) -> None:
     begun.child.kill()
     operations = days.installation.operations()
-    until(lambda: operations.snapshot().state == "idle", seconds=2)
+    until(lambda: operations.history()[0].status.final, seconds=2)
+    assert operations.snapshot().state == "idle"
     run = operations.run(RunId(begun.run_id))
-    assert run.status is RunStatus.INTERRUPTED
+    assert (run.status, run.progress.rows_done) == (RunStatus.INTERRUPTED, 0)
     assert f"process {begun.child.pid} " in str(run.error)
     assert days.both.target.execute(
         f"SELECT outcome, reason FROM batch_sync_run WHERE run_id = '{begun.run_id}'"
     ) == [("interrupted", str(run.error))]
     assert versions(days) == {1}
+
+
+def test_a_dead_run_that_another_installation_closed_ended_when_the_target_says(
+    days: Days, tmp_path: Path
+) -> None:
+    elsewhere = days.both.installation(tmp_path / "elsewhere", table("orders", "day"))
+    with Child(sync_days_and_hang, elsewhere.settings_file, FIRST_DAY, days.last_day) as child:
+        run_id = child.told()
+    assert days.installation.run(FIRST_DAY, days.last_day).status is RunStatus.SUCCEEDED
+    ended = f"SELECT released_at FROM batch_sync_run WHERE run_id = '{run_id}'"
+    [(released_at,)] = days.both.target.execute(ended)
+    run = elsewhere.operations().history()[1]
+    assert (run.id, run.status, run.progress.rows_done) == (run_id, RunStatus.INTERRUPTED, 0)
+    assert run.finished_at == released_at
 
 
 def test_a_paused_holder_is_called_paused_and_its_lease_is_not_given_away(

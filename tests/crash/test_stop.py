@@ -78,6 +78,7 @@ def test_cancel_now_ends_a_statement_that_waits_for_a_lock_in_the_target(
         status, seconds = stopped(operations, run_id)
         assert status is RunStatus.CANCELLED
         assert seconds < NOW_S
+        assert operations.run(run_id).progress.rows_done == 0
         until(lambda: not postgres.execute(f"SELECT 1 FROM {OF_RUN}"), seconds=2)
     assert versions(days) == [1] * 5
 

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from sync.cli import main
-from sync.errors import LeaseHeld, LockError, TakeoverRefused, UsageError
+from sync.errors import HeldElsewhere, LeaseHeld, LockError, TakeoverRefused, UsageError
 from sync.locking.holder import current_holder, process_start
 from sync.locking.takeover import Taking
 from sync.model import Holder, RunStatus, Verdict
@@ -115,10 +115,14 @@ def test_a_holder_on_another_host_is_taken_over_and_when_it_wakes_it_writes_noth
         def verdict() -> Verdict:
             with pytest.raises(LeaseHeld) as refusal:
                 operations.start(days.request)
+            assert not refusal.value.conflict.reached
             return refusal.value.conflict.verdict
 
         until(lambda: verdict() is Verdict.UNKNOWN)
         [run_id] = [run.id for run in operations.history() if not run.status.final]
+        for whom in (None, run_id):
+            with pytest.raises(HeldElsewhere, match=f"Run {run_id} is held by"):
+                operations.cancel(whom)
         plan = operations.plan_takeover(run_id)
         assert plan.verdict is Verdict.UNKNOWN
         assert any("cannot be ended from here" in str(what) for what in plan.breaks)
@@ -126,6 +130,7 @@ def test_a_holder_on_another_host_is_taken_over_and_when_it_wakes_it_writes_noth
         assert (seen.run and seen.run.id, seen.verdict) == (run_id, Verdict.UNKNOWN)
         run = operations.take_over(run_id, reason="cut off", user="ada")
         assert operations.snapshot().run is None
+        assert operations.cancel(run_id) is operations.cancel() is None
         assert_taken_over(days, run, by="ada", reason="cut off")
         assert_next_start_completes(days)
         days.write(3)  # what it would write now, were it let

@@ -297,6 +297,17 @@ class TestConflicts:
             "Ask it to stop: python -m sync cancel 20261124-095700-abcdef",
         ]
 
+    @pytest.mark.parametrize("value", [Verdict.RUNNING, Verdict.STALLED])
+    def test_a_holder_whom_no_cancel_from_here_reaches_is_asked_on_his_own_host(
+        self, value: Verdict
+    ) -> None:
+        conflict = replace(CONFLICT, verdict=value, reached=False)
+        told = wording.conflict_lines(conflict, "en", NOW, UTC)
+        command = "python -m sync cancel 20261124-095700-abcdef"
+        assert [line for line in told if command in line] == [
+            f"Only on db1 can it be asked to stop: {command}"
+        ]
+
     @pytest.mark.parametrize("value", Verdict)
     def test_a_holder_that_hangs_can_be_taken_over(self, value: Verdict) -> None:
         command = 'python -m sync takeover 20261124-095700-abcdef --reason "…"'

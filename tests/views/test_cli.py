@@ -116,7 +116,7 @@ class TestCommandsThatEndByThemselves:
         plan = sync("plan", "2025-10-02", "2025-10-02")
         assert plan.out.splitlines()[1].split() == ["orders", "2025-10-02", "20", "20", "Same"]
         assert re.fullmatch(
-            r"1 partitions: 20 rows in the source, 20 rows in the target; plan c[0-9a-f]{15}\n",
+            r"1 partition: 20 rows in the source, 20 rows in the target; plan c[0-9a-f]{15}\n",
             plan.err,
         )
 
@@ -188,8 +188,11 @@ class TestCommandsThatEndByThemselves:
     def test_nothing_to_cancel_and_nothing_to_resume_are_no_errors(self, sync: Command) -> None:
         assert sync("cancel") == Said(0, "", "Nothing is running.\n")
         assert sync("resume") == Said(0, "", "There is nothing to resume.\n")
-        sync("run", "2025-10-01", "2025-10-01")
+        run_id = sync("run", "2025-10-01", "2025-10-01", "--json").json["id"]
         assert sync("resume") == Said(0, "", "There is nothing to resume.\n")
+        said = sync("cancel", run_id)
+        assert (said.code, said.out) == (0, "")
+        assert said.err.startswith("It has ended already; nothing is left to do.\nSucceeded: ")
 
     def test_check_lists_what_it_found(self, sync: Command) -> None:
         said = sync("check")

@@ -96,7 +96,10 @@ class TestWhileAnotherRunGoes:
         self, running: subprocess.Popen[str], slow_site: Installation, sync: Command
     ) -> None:
         said = sync("cancel")
-        assert re.fullmatch(rf"Run {RUN_ID} was asked to stop.\n", said.err)
+        first, *_, last = said.err.splitlines()
+        assert re.fullmatch(rf"Run {RUN_ID} was asked to stop\.", first)
+        assert "First it ends what it copies: orders 2025-1" in said.err
+        assert re.fullmatch(rf"At once, .+: python -m sync cancel {RUN_ID} --now", last)
         out, err = running.communicate(timeout=30)
         assert (running.returncode, out) == (6, "")
         assert "Cancelled: 2025-10-01 → 2025-11-29" in err
