@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 from sqlalchemy import bindparam, case, create_engine, event, func, literal, select, text, update
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as NoneFree
 
 from sync.errors import Cancelled, StoreError, UnknownRun
 from sync.model import (
@@ -28,6 +29,7 @@ from sync.model import (
     Sample,
     Token,
 )
+from sync.store.patience import PatientEngine
 from sync.store.queue import StoredQueue
 from sync.store.rows import (
     event_row,
@@ -103,9 +105,7 @@ class Store:
     def __init__(self, url: URL) -> None:
         self.address = url.database or str(url)
         self._url = url
-        self._engine = create_engine(url)
-        if url.get_backend_name() == "sqlite":
-            event.listen(self._engine, "connect", _prepare_sqlite)
+        self._begin = _engine(url)
 
     def open(self) -> None:
         """Make or bring up to date the schema. Raises StoreError."""
@@ -136,7 +136,7 @@ class Store:
 
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS))
-        with self._one_migrates(), self._transaction() as connection:
+        with self._one_migrates(), self._transaction(MIGRATION_S) as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
 
@@ -146,11 +146,11 @@ class Store:
         return FileLock(f"{self._url.database}.migrating", timeout=MIGRATION_S)
 
     @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
+    def _transaction(self, seconds: float | None = None) -> Iterator[Connection]:
         try:
-            with self._engine.begin() as connection:
+            with self._begin(seconds) as connection:
                 yield connection
-        except (DBAPIError, OSError) as error:
+        except (DBAPIError, NoneFree, OSError) as error:
             reason = " ".join(str(getattr(error, "orig", None) or error).split())
             raise StoreError(address=self.address, reason=reason) from None
 
@@ -367,6 +367,15 @@ class Store:
                 for row in connection.execute(wanted)
             ]
         return tuple(reversed(lines))
+
+
+def _engine(url: URL) -> Callable[[float | None], AbstractContextManager[Connection]]:
+    """What begins a transaction of at most so many seconds."""
+    if url.get_backend_name() != "sqlite":
+        return PatientEngine(url).begin
+    engine = create_engine(url)
+    event.listen(engine, "connect", _prepare_sqlite)
+    return lambda _: engine.begin()
 
 
 def _prepare_sqlite(connection: Any, record: object) -> None:
