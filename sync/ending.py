@@ -76,7 +76,7 @@ class Ending:
     def look(self, run_id: RunId) -> tuple[RunView, Look]:
         """A run and the verdict on its holder, by the store or else by the target.
 
-        Raises UnknownRun, ConnectError, LockError.
+        Raises UnknownRun, StoreError, ConnectError, LockError.
         """
         run, entry = self._find(run_id)
         return run, self._verdict(run, entry)
@@ -90,7 +90,7 @@ class Ending:
             # Its turn may have come, while its holder hangs before the store says so.
             entry = parts.looker.entry(run_id)
             return (entry.view(), entry) if entry and not entry.released_at else (run, None)
-        except UnknownRun:
+        except (UnknownRun, StoreError):
             if entry := parts.looker.entry(run_id):
                 return entry.view(), entry
             # Its holder has the locks, and hangs before its run stands anywhere else.
@@ -171,7 +171,8 @@ class Ending:
         if plan.needs_force and not force:
             raise TakeoverRefused(run_id=run_id)
         if plan.verdict is Verdict.DEAD and plan.run.error is None:
-            self._parts.snapshots.close_dead(plan.run)
+            with suppress(StoreError):  # as in `_close`
+                self._parts.snapshots.close_dead(plan.run)
         else:
             taker = current_holder(user)
             by = f"{taker.user}@{taker.host}"
@@ -221,9 +222,11 @@ class Ending:
             self._parts.taker.end_process(taking)
 
     def _close(self, taking: Taking) -> None:
-        self._parts.store.finish(
-            taking.run.id, RunStatus.INTERRUPTED, error=taking.why, at=self._parts.clock.now()
-        )
+        # The target has the end already; who looks when the store answers writes it there, too.
+        with suppress(StoreError):
+            self._parts.store.finish(
+                taking.run.id, RunStatus.INTERRUPTED, error=taking.why, at=self._parts.clock.now()
+            )
 
 
 def _plain(reason: str) -> str:

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 TRIES = 5
 CLOSE_S = 30.0
+SLACK_S = 5.0  # clocks of two machines
 
 
 def new_run_id() -> RunId:
@@ -171,12 +172,17 @@ class Dispatcher:
 
     def _look(self) -> None:
         head = self._stored.head()
-        if head is None or self._clock.now() < head[1]:
+        if head is None or self._rests(head[1]):
             return
         present, verdict, _ = self._snapshots.present()
         # A start ends what is left of a holder that has lost its lease.
         if present is None or verdict is Verdict.LOST:
             self._try(head[0])
+
+    def _rests(self, until: datetime) -> bool:
+        """Whether it is too early to try; no rest is that long, unless the clock was set back."""
+        rest_s = (until - self._clock.now()).total_seconds()
+        return 0 < rest_s <= TRIES * self._run.queue_pause_s + SLACK_S
 
     def _try(self, request: RunView) -> None:
         """Start it; what is in the way for a while leaves it where it is."""

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 SAMPLE_EVERY_S = 1.0
+STORE_END_S = 10.0  # the lease is free after this, whether or not the store knows of the end
 ENDS = {Cancelled: RunStatus.CANCELLED, LeaseLost: RunStatus.INTERRUPTED}
 HOPELESS = {Failure.NO_ROOM, Failure.RIGHTS}  # would fail every other group too
 ASKED = {
@@ -63,6 +64,7 @@ class Runner:
     def __init__(self, order: Order) -> None:
         self._order = order
         self._tracker = Tracker(order.clock, sample_every_s=SAMPLE_EVERY_S)
+        self._reporter = threading.Thread(target=self._report, name="reporter", daemon=True)
         self._ended = threading.Event()
         self._todo: deque[Group] = deque()
         self._guard = threading.Lock()
@@ -110,16 +112,14 @@ class Runner:
 
     def run(self) -> RunStatus:
         """Do the work, write the end into target and store, free the lease; never raises."""
-        beater = threading.Thread(target=self._beat, name="batch-sync-beater", daemon=True)
-        reporter = threading.Thread(target=self._report, name="batch-sync-reporter", daemon=True)
+        beater = threading.Thread(target=self._beat, name="beater", daemon=True)
         beater.start()
-        reporter.start()
+        self._reporter.start()
         try:
             status, error = self._outcome()
         finally:
             self._ended.set()
             beater.join()
-            reporter.join()
         self._finish(status, error)
         return status
 
@@ -155,26 +155,33 @@ class Runner:
         return RunStatus.SUCCEEDED, None
 
     def _finish(self, status: RunStatus, error: Told | None) -> None:
-        order = self._order
         if self._let_go:
             return
-        why = str(error) if error else None
+        order, why = self._order, str(error) if error else None
         self._tracker.in_flight(0)  # what was not committed was rolled back
         # The store's row ends before the lock is free: a running row with a free lock means a dead
-        # holder.
+        # holder; but a store that hangs must not keep the lock for ever.
         try:
             ended = order.lease.close(status, why=why, progress=self._tracker.progress())
             self._closed.set()
             if ended:
                 status, error = ended.outcome, ended.reason
             self._tracker.note(f"run.{status.value}", error or Told(N_("Done.")))
-            order.store.tick(order.lease.run_id, self._tracker.tick())
-            order.store.finish(order.lease.run_id, status, error=error, at=order.clock.now())
-        except StoreError as problem:
-            log.warning("store.unavailable", run=order.lease.run_id, error=str(problem))
+            last = threading.Thread(target=self._report_end, args=(status, error), daemon=True)
+            last.start()
+            last.join(STORE_END_S)
         finally:
             order.lease.release()
         log.info("run.ended", run=order.lease.run_id, status=status.value, error=why)
+
+    def _report_end(self, status: RunStatus, error: Told | None) -> None:
+        store, run_id = self._order.store, self._order.lease.run_id
+        self._reporter.join()
+        try:
+            store.tick(run_id, self._tracker.tick())
+            store.finish(run_id, status, error=error, at=self._order.clock.now())
+        except StoreError as problem:
+            log.warning("store.unavailable", run=run_id, error=str(problem))
 
     def _work(self) -> None:
         order = self._order
@@ -221,12 +228,8 @@ class Runner:
         views = self._tracker.planned(plan, allow_shrink=order.request.allow_shrink)
         with suppress(StoreError):
             order.store.plan(order.lease.run_id, views, self._tracker.progress())
-        totals = plan.totals
-        planned = Told(
-            N_("Planned: {partitions:,} partitions with {rows:,} rows."),
-            partitions=totals["partitions"],
-            rows=totals["source_rows"],
-        )
+        text, totals = N_("Planned: {partitions:,} partitions with {rows:,} rows."), plan.totals
+        planned = Told(text, partitions=totals["partitions"], rows=totals["source_rows"])
         self._tracker.note("run.planned", planned)
         return plan
 

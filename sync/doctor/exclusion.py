@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from contextlib import closing, contextmanager, suppress
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from sync.locking.lock import TargetLock
 
 DEADLINE_S = 10.0
+CHECK = ".check-"
+LEFT_S = 600.0  # no check takes that long
 FREED_S = 2.0  # a server notices within this that a session has ended
 PACKAGES = Path(__file__).parents[2]
 ONE_HOLDS = N_("In {place} a second one was refused the lock while the first held it.")
@@ -44,7 +47,8 @@ def look_at_files(lock_file: Path) -> Iterator[Finding]:
 
     Both are others than this one: a file system that hangs must not hang the doctor.
     """
-    probe = lock_file.with_name(f"{lock_file.name}.check-{secrets.token_hex(4)}")
+    _clear_away(lock_file)
+    probe = lock_file.with_name(f"{lock_file.name}{CHECK}{secrets.token_hex(4)}")
     try:
         with _witness(probe) as first, _witness(probe) as second:
             answers = [first.tries(), second.tries()]
@@ -55,6 +59,15 @@ def look_at_files(lock_file: Path) -> Iterator[Finding]:
         with suppress(OSError):
             probe.unlink(missing_ok=True)
     yield _judged(N_("lock file"), str(lock_file.parent), answers, hint=LOCAL_DISK)
+
+
+def _clear_away(lock_file: Path) -> None:
+    """Remove the files of checks that were killed."""
+    with suppress(OSError):
+        for file in lock_file.parent.glob(f"{escape(lock_file.name)}{CHECK}*"):
+            with suppress(FileNotFoundError):
+                if time.time() - file.stat().st_mtime > LEFT_S:
+                    file.unlink()
 
 
 def look_at_sessions(target: PostgresDatabase) -> Iterator[Finding]:

@@ -6,6 +6,7 @@ schema.py    the tables
 rows.py      rows as values, values as rows
 store.py     what is written and asked
 queue.py     the same of the queue
+patience.py  how long a server is waited for
 """
 
 from sync.store.queue import StoredQueue

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
-from sqlalchemy import bindparam, case, create_engine, event, func, literal, select, text, update
+from sqlalchemy import bindparam, case, func, literal, select, text, update
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as NoneFree
 
 from sync.errors import Cancelled, StoreError, UnknownRun
 from sync.model import (
@@ -28,6 +29,7 @@ from sync.model import (
     Sample,
     Token,
 )
+from sync.store.engine import transactions
 from sync.store.queue import StoredQueue
 from sync.store.rows import (
     event_row,
@@ -103,9 +105,7 @@ class Store:
     def __init__(self, url: URL) -> None:
         self.address = url.database or str(url)
         self._url = url
-        self._engine = create_engine(url)
-        if url.get_backend_name() == "sqlite":
-            event.listen(self._engine, "connect", _prepare_sqlite)
+        self._begin = transactions(url)
 
     def open(self) -> None:
         """Make or bring up to date the schema. Raises StoreError."""
@@ -136,7 +136,7 @@ class Store:
 
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS))
-        with self._one_migrates(), self._transaction() as connection:
+        with self._one_migrates(), self._transaction(MIGRATION_S) as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
 
@@ -146,11 +146,11 @@ class Store:
         return FileLock(f"{self._url.database}.migrating", timeout=MIGRATION_S)
 
     @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
+    def _transaction(self, seconds: float | None = None) -> Iterator[Connection]:
         try:
-            with self._engine.begin() as connection:
+            with self._begin(seconds) as connection:
                 yield connection
-        except (DBAPIError, OSError) as error:
+        except (DBAPIError, NoneFree, OSError) as error:
             reason = " ".join(str(getattr(error, "orig", None) or error).split())
             raise StoreError(address=self.address, reason=reason) from None
 
@@ -377,14 +377,6 @@ def _committed(run_id: RunId) -> ColumnElement[int]:
     done = case((p.status == PartitionStatus.DONE.value, p.rows), else_=0)
     rows = select(func.sum(done)).where(p.run_id == run_id).scalar_subquery()
     return func.coalesce(rows, run_table.c.rows_done)
-
-
-def _prepare_sqlite(connection: Any, record: object) -> None:
-    del record
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = NORMAL")
-    connection.execute("PRAGMA busy_timeout = 5000")
-    connection.execute("PRAGMA foreign_keys = ON")
 
 
 def _private_folder(file: Path) -> None:

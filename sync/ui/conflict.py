@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sync.errors import LeaseHeld
 from sync.model import Conflict, Verdict
 from sync.ui.elements import bullets, day_range, facts, paragraph, stack
-from sync.ui.markup import Markup
+from sync.ui.markup import Markup, plain
 from sync.ui.state_card import UNKNOWN, days_done, days_label, kept_elsewhere, time_left
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def present(snapshot: Snapshot, reader: Reader) -> Conflict | None:
 
 
 def heading(conflict: Conflict, reader: Reader) -> str:
-    """The card's first line."""
+    """The card's first line, as Markdown."""
     _ = reader.gettext
     if conflict.holder is None:
         return _("Another sync is just starting")
@@ -46,7 +46,7 @@ def heading(conflict: Conflict, reader: Reader) -> str:
         Verdict.LOST: _("The sync of {who} has lost its lease"),
         Verdict.DEAD: _("The sync of {who} has died"),
     }
-    return texts[conflict.verdict].format(who=conflict.holder.user)
+    return texts[conflict.verdict].format(who=plain(conflict.holder.user))
 
 
 def details(conflict: Conflict, snapshot: Snapshot, reader: Reader, *, refused: bool) -> Markup:

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
 
 
+# With Streamlit's own: $ begins a formula, a colon a directive.
+MARKDOWN = frozenset("\\`*_~[](){}<>#|!&$:")
+
+
 class Markup(str):
     """HTML that is shown as it stands; made by `tag` and `join` only."""
 
@@ -45,6 +49,11 @@ def join(*parts: str | None) -> Markup:
 def show(markup: Markup, place: DeltaGenerator | None = None) -> None:
     """Show it here, or in `place` in the stead of what stands there."""
     (place or st).markdown(markup, unsafe_allow_html=True)
+
+
+def plain(text: str) -> str:
+    """Text for a place that reads Markdown, such as a heading: it means nothing there."""
+    return "".join(f"\\{c}" if c in MARKDOWN else c for c in " ".join(text.split()))
 
 
 def _escaped(text: str) -> str:

@@ -20,7 +20,7 @@ from sync.model import RunStatus
 from sync.told import Told
 from sync.ui import actions
 from sync.ui.elements import bullets, paragraph, stack
-from sync.ui.markup import show, tag
+from sync.ui.markup import plain, show, tag
 from sync.wording import TAKEN_OVER, TAKEOVER
 
 if TYPE_CHECKING:
@@ -70,7 +70,8 @@ def draw(conflict: Conflict | None, operations: Operations, reader: Reader) -> N
         text = f"✓ {reader.told(taking.told)} {next_step}"
         show(tag("p", text, class_="bs-notice good", role="status"))
     elif taking.open and conflict and conflict.holder and present == taking.run_id:
-        title = reader.gettext("Take over the sync of {who}").format(who=conflict.holder.user)
+        who = plain(conflict.holder.user)
+        title = reader.gettext("Take over the sync of {who}").format(who=who)
         dialog = st.dialog(title, width="medium", on_dismiss=partial(_dismiss, taking))
         dialog(_body)(taking, conflict.verdict, operations, reader)
     else:

@@ -1,5 +1,6 @@
 """The doctor: what is well is called so, and each thing that is not is found by the real thing."""
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -68,6 +69,22 @@ def test_all_is_well_both_locks_are_proven_and_nothing_is_left_behind(
     assert list((place.folder / ".batch_sync").glob("*.check-*")) == []
     held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
     assert postgresql.target.execute(held) == [(0,)]
+
+
+def test_what_a_check_that_was_killed_has_left_is_removed_but_not_what_another_is_at(
+    tmp_path: Path,
+) -> None:
+    lock_file = tmp_path / "[a].lock"
+    old, young = (tmp_path / f"{lock_file.name}.check-{n}" for n in (1, 2))
+    for file in (lock_file, old, young):
+        file.touch()
+    for file in (lock_file, old):
+        os.utime(file, (0, 0))
+
+    [finding] = exclusion.look_at_files(lock_file)
+
+    assert finding.ok
+    assert set(tmp_path.iterdir()) == {lock_file, young}
 
 
 class TestRights:

@@ -1,5 +1,6 @@
 """The queue: in order, each once, never two at a time, whichever process dies and when."""
 
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -16,7 +17,7 @@ from sync.errors import NobodyStarts, UnknownRun
 from sync.model import RunId, RunStatus
 from sync.operations import Operations
 from sync.settings import load
-from sync.wiring import open_operations
+from sync.wiring import STORE_FILE, open_operations
 from tests.crash.children import Child
 from tests.crash.days import FIRST_DAY, Days, days_in_postgres, days_in_sqlite
 from tests.installation import asked, table, until
@@ -291,3 +292,19 @@ def test_a_try_that_met_a_silence_says_so_while_it_waits_for_the_next(
             away.rename(source)
             assert ended(operations, [run_id]) == [SUCCEEDED]
         assert operations.run(run_id).error is None
+
+
+def test_a_request_does_not_rest_as_long_as_the_clock_was_set_back(tmp_path: Path) -> None:
+    source, away = tmp_path / "source.db", tmp_path / "away.db"
+    with days_in_sqlite(tmp_path, 1, **(PACE | {"queue_pause_s": 0.5})) as days:
+        operations = days.installation.operations()
+        source.rename(away)
+        with server(days):
+            run_id = operations.enqueue(days.request)
+            until(lambda: operations.queue()[0].error)
+        away.rename(source)
+        file = load(days.installation.settings_file).state_dir / STORE_FILE
+        with closing(sqlite3.connect(file, isolation_level=None)) as store:
+            store.execute("UPDATE run SET retry_at = retry_at + 86400")
+        with server(days):
+            assert ended(operations, [run_id]) == [SUCCEEDED]

@@ -6,7 +6,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from sync.errors import ConnectError, LeaseHeld
-from sync.model import Conflict, RunId, RunView, TakeoverPlan
+from sync.model import Conflict, RunId, RunView, TakeoverPlan, Verdict
+from sync.ui.markup import plain
 from sync.ui.takeover import TYPED
 from tests.views.fakes import HOLDER, RUN, SNAPSHOTS, FakeOperations, a_run, a_snapshot
 from tests.views.test_page import opened, words
@@ -86,6 +87,20 @@ def test_a_database_that_does_not_answer_is_told_in_the_dialog_and_the_reason_st
     assert page.text_area(key="takeover_reason").value == "cut off"
     operations.refuses = None
     assert "was taken over" in words(taken_over(page))
+
+
+def test_a_holder_s_name_is_text_in_the_headings_that_read_markdown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = a_run(holder=replace(HOLDER, user="[x](http://evil) *_`<b>\n# y"))
+    snapshot = replace(a_snapshot(run), state="stalled", verdict=Verdict.STALLED)
+    monkeypatch.setitem(SNAPSHOTS, "odd", snapshot)
+
+    page = dialog(FakeOperations("odd"))
+
+    name = r"\[x\]\(http\://evil\) \*\_\`\<b\> \# y"
+    assert f"The sync of {name} does not move" in [element.value for element in page.header]
+    assert plain(run.holder.user) == name
 
 
 def test_a_third_one_who_was_faster_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
