@@ -60,22 +60,24 @@ def sqlite_days(tmp_path: Path) -> Iterator[Days]:
         yield days
 
 
-def test_of_16_processes_one_holds_a_postgresql_target_and_15_are_told_its_pid_in_200_rounds(
-    postgres_days: Days,
+@pytest.mark.parametrize("rounds", [40, pytest.param(200, marks=pytest.mark.matrix)])
+def test_of_16_processes_one_holds_a_postgresql_target_and_15_are_told_its_pid(
+    postgres_days: Days, rounds: int
 ) -> None:
     postgres_days.both.target.execute(POSTGRES_TRIGGER.format(table="ink"))
-    winners = race(postgres_days, rounds=200)
+    winners = race(postgres_days, rounds=rounds)
     log = postgres_days.both.target.execute("SELECT who FROM log ORDER BY at, id")
     assert [who for who, _ in groupby(log)] == [(f"batch_sync {run}",) for run in winners]
     written = postgres_days.both.target.execute("SELECT count(DISTINCT txid), count(*) FROM log")
-    assert written == [(400, 400)]
+    assert written == [(2 * rounds, 2 * rounds)]
 
 
-def test_of_16_processes_one_holds_an_sqlite_target_and_15_are_told_its_pid_in_100_rounds(
-    sqlite_days: Days,
+@pytest.mark.parametrize("rounds", [40, pytest.param(200, marks=pytest.mark.matrix)])
+def test_of_16_processes_one_holds_an_sqlite_target_and_15_are_told_its_pid(
+    sqlite_days: Days, rounds: int
 ) -> None:
     sqlite_days.both.target.execute(SQLITE_LOG)
-    winners = race(sqlite_days, rounds=100)
+    winners = race(sqlite_days, rounds=rounds)
     log = sqlite_days.both.target.execute("SELECT who FROM log ORDER BY id")
     assert [who for who, _ in groupby(log)] == [(run,) for run in winners]
 

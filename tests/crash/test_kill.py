@@ -45,15 +45,16 @@ def sqlite_days(tmp_path: Path) -> Iterator[Days]:
         yield days
 
 
-def test_50_kills_leave_every_day_of_a_postgresql_target_whole_and_the_next_start_mends_it(
-    postgres_days: Days,
+@pytest.mark.parametrize("kills", [15, pytest.param(50, marks=pytest.mark.matrix)])
+def test_kills_leave_every_day_of_a_postgresql_target_whole_and_the_next_start_mends_it(
+    postgres_days: Days, kills: int
 ) -> None:
     target = postgres_days.both.target
-    kills = kill_and_resume(postgres_days, kills=50, look=lambda: target.execute(WRITING)[0][0])
-    assert sum(kills) >= 20, "too few of the kills met an open transaction of the target"
+    met = kill_and_resume(postgres_days, kills=kills, look=lambda: target.execute(WRITING)[0][0])
+    assert sum(met) >= 0.4 * kills, "too few of them met an open transaction of the target"
 
 
-def test_8_kills_leave_every_day_of_an_sqlite_target_whole_and_the_next_start_mends_it(
+def test_kills_leave_every_day_of_an_sqlite_target_whole_and_the_next_start_mends_it(
     sqlite_days: Days,
 ) -> None:
     kill_and_resume(sqlite_days, kills=8, look=lambda: 0)
