@@ -108,6 +108,7 @@ def test_a_hung_thread_of_the_dashboard_itself_is_taken_over_and_the_dashboard_g
         assert_a_start_goes_through(page, days, 2)
 
 
+@pytest.mark.matrix
 @pytest.mark.timeout(240)
 def test_a_command_line_that_was_stopped_is_taken_over_from_the_page(
     page: Page, days: Days, postgres: PostgresServer

@@ -20,7 +20,7 @@ from tests.crash.steps import BEFORE_LOCKS, BEFORE_SESSION_LOCK, ENDED, FREE, ST
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 # Every so many cases one is run with every other test; the others are the `matrix`.
-SAMPLE_EVERY = 27
+SAMPLE_EVERY = 48
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """Whatever befalls a run at whatever step: days stay whole, one writes at a time, all is mended.
 
-A sample runs with all other tests; the whole matrix by `pytest -m matrix -n 2 --dist worksteal`.
+A sample runs with all other tests; the whole matrix by `pytest -m matrix`.
 """
 
 import time

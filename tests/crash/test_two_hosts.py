@@ -46,6 +46,7 @@ def cable() -> Iterator[Cable]:
         yield cable
 
 
+@pytest.mark.matrix
 def test_a_host_whose_packets_are_dropped_is_taken_over_and_writes_nothing_when_it_comes_back(
     cable: Cable, tmp_path: Path
 ) -> None:

@@ -305,8 +305,16 @@ class LeaseMachine(RuleBasedStateMachine):
             assert versions == [self.copied[run_id, on]] * count
 
 
-@pytest.mark.parametrize("examples", [3, pytest.param(60, marks=pytest.mark.matrix)])
-@pytest.mark.parametrize("kind", ["file", "session", "redis"])
+@pytest.mark.parametrize(
+    ("kind", "examples"),
+    [
+        ("session", 4),
+        *(
+            pytest.param(kind, 60, marks=pytest.mark.matrix)
+            for kind in ("file", "session", "redis")
+        ),
+    ],
+)
 def test_whatever_happens_one_commits_and_checkpoints_tell_the_truth(
     request: pytest.FixtureRequest, tmp_path: Path, kind: str, examples: int
 ) -> None:
