@@ -24,7 +24,7 @@ from sqlalchemy.exc import DBAPIError
 from sync.databases.failures import DRIVER_ERRORS, Failure, asking, failure
 from sync.databases.postgres import PostgresDatabase
 from sync.databases.sqlite import SqliteDatabase
-from sync.errors import N_, LockError
+from sync.errors import N_, ConnectError, LockError
 from sync.locking import session as sessions
 from sync.locking.holder import ProcessState, process_of, process_state
 from sync.locking.lease import RAISE_TIMEOUT_MS
@@ -186,7 +186,10 @@ class Taker:
         if taking.run.token is None:
             return True  # its locks alone tell
         # A file that is being written cannot be read: then its writer has not let go.
-        with suppress(*DRIVER_ERRORS), self._target.connect(reads=True) as connection:
+        with (
+            suppress(ConnectError, *DRIVER_ERRORS),
+            self._target.connect(reads=True) as connection,
+        ):
             with connection.begin():
                 entry = self._ledger.entry(connection, taking.run.id)
             return entry is not None and entry.released_at is not None
