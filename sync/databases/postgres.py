@@ -358,7 +358,7 @@ def _keep_percents(  # SQLAlchemy's signature
     statement: str,
     parameters: Any,
     context: ExecutionContext,
-    _many: bool,  # noqa: FBT001
+    _many: bool,  # noqa: FBT001 - as SQLAlchemy calls it
 ) -> tuple[str, Any]:
     """Double each % in SQL of our own making (a `where`), for the driver reads it as a placeholder.
 

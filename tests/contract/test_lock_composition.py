@@ -235,7 +235,7 @@ def test_what_a_run_holds_beside_the_target_can_be_revoked(
     lock = at("databases").source_url if kind == "postgresql" else at("redis").url
     one = host(sqlite_days, tmp_path / "one", lock)
     with begun(sqlite_days, one) as (operations, run_id):
-        target_lock = operations._parts.lock  # noqa: SLF001
+        target_lock = operations._parts.lock  # noqa: SLF001 - the lock alone
         target_lock.revoke(RunId("another"))
         with target_lock.open() as held:
             assert held.locks[-1].holding() is not None

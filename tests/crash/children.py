@@ -105,7 +105,7 @@ class Hanging:
             self._go_on.wait()
             return load(group)
 
-        mover.load = hang  # type: ignore[method-assign]
+        mover.load = hang  # type: ignore[method-assign]  # a port is wrapped
         return mover
 
 
@@ -144,7 +144,7 @@ def take_locks_and_hang(pipe: Connection, settings_file: Path, start: str, end: 
 
 def sync_on_another_host(pipe: Connection, settings_file: Path, start: str, end: str) -> None:
     """`python -m sync run` where boot and PID namespace are others; its exit code."""
-    holder._boot_id = lambda: "another boot"  # noqa: SLF001
+    holder._boot_id = lambda: "another boot"  # noqa: SLF001 - another host
     os.environ["BATCH_SYNC_CONFIG"] = str(settings_file)
     pipe.send(main(["run", start, end]))
 

@@ -202,4 +202,4 @@ def _when_fresh(prepare: Callable[[Any], object]) -> None:
             prepare(connection.connection.driver_connection)
         return connection
 
-    AttachMover.writer = writer  # type: ignore[method-assign]
+    AttachMover.writer = writer  # type: ignore[method-assign]  # a port is wrapped

@@ -332,7 +332,7 @@ def test_a_holder_that_runs_well_is_refused_and_by_force_it_exits_6(
 
 def test_a_process_that_has_the_holders_pid_by_now_is_not_signalled(sqlite_days: Days) -> None:
     operations = sqlite_days.installation.operations()
-    run, taker = operations.history()[0], operations._parts.taker  # noqa: SLF001
+    run, taker = operations.history()[0], operations._parts.taker  # noqa: SLF001 - a step alone
     with Child(sync_days, sqlite_days.installation.settings_file, FIRST_DAY, FIRST_DAY) as child:
         child.told()
         start = process_start(psutil.Process(child.pid))

@@ -86,7 +86,7 @@ def test_a_third_one_that_takes_the_lease_meanwhile_is_named_to_the_taker(
         winner.append(third.enter_context(held(days.installation, days.request)))
 
     winner: list[RunId] = []
-    parts.taker.end_process = lose_the_race  # type: ignore[method-assign]
+    parts.taker.end_process = lose_the_race  # type: ignore[method-assign]  # a port is wrapped
     with third, pytest.raises(LeaseHeld) as refusal:
         Operations(parts).take_over(run_id, reason="it hangs", user="ada")
     assert refusal.value.conflict.run_id == winner[0]
