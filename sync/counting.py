@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from sync.databases.port import Database
     from sync.model import DateRange
-    from sync.pairing import TablePair
+    from sync.pairing.pair import TablePair
 
 Found = Mapping[str, Mapping[date, Digest]]
 

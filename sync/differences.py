@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from sync.databases.digest import Row
-    from sync.pairing import TablePair
+    from sync.pairing.pair import TablePair
 
     Values = Mapping[str, str | None]
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sync.databases.port import Database
     from sync.locking.lease import Lease
     from sync.model import RunRequest
-    from sync.pairing import TablePair
+    from sync.pairing.pair import TablePair
     from sync.settings import RunSettings
     from sync.store import Store
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sync.databases.ledger_rows import Checkpoint
     from sync.databases.port import Database
     from sync.model import RunRequest
-    from sync.pairing import TablePair
+    from sync.pairing.pair import TablePair
 
 
 UNDONE: Mapping[Only, frozenset[PlanState]] = {

@@ -35,7 +35,7 @@ from sync.errors import (
 )
 from sync.locking.holder import any_lives, current_holder, current_user
 from sync.model import LogLine, RunId, RunStatus, Verdict
-from sync.pairing import chosen_tables
+from sync.pairing.pair import chosen_tables
 from sync.told import Told
 
 if TYPE_CHECKING:

@@ -32,6 +32,7 @@ from sync.errors import (
     LeaseLost,
     StoreError,
 )
+from sync.making import make_tables
 from sync.model import CancelMode, PartitionStatus, RunStatus
 from sync.plan import Plan, refuse_other
 from sync.planning import cut_groups, plan_range
@@ -224,7 +225,7 @@ class Runner:
                 plan = plan.among(order.among)
             refuse_other(plan, order.request.seen)
             writing.rollback()
-            self._make_tables(writing)
+            make_tables(order, writing, self._tracker.note)
         views = self._tracker.planned(plan, allow_shrink=order.request.allow_shrink)
         with suppress(StoreError):
             order.store.plan(order.lease.run_id, views, self._tracker.progress())
@@ -246,22 +247,6 @@ class Runner:
             with self._guard:
                 self._planning = ()
             self._planned.set()
-
-    def _make_tables(self, writing: Connection) -> None:
-        order = self._order
-        missing = [pair for pair in order.pairs if not pair.exists]
-        if not missing:
-            return
-        with writing.begin():
-            for pair in missing:
-                try:
-                    for statement in order.target.create_table(pair.target, pair.target_date.name):
-                        writing.exec_driver_sql(statement)
-                except DRIVER_ERRORS as error:
-                    raise failing.not_made(pair, error) from None
-                made = Told(N_("Table {table} was made in the target."), table=pair.name)
-                self._tracker.note("table.created", made)
-            order.lease.fence(writing)
 
     def _copy_all(self) -> None:
         order = self._order

@@ -30,7 +30,7 @@ from sync.locking.lease import take_lease
 from sync.locking.lock import ASK_AGAIN_S
 from sync.model import Only, Progress, RunStatus, Verdict
 from sync.order import Order
-from sync.pairing import chosen_tables, look, pair_tables
+from sync.pairing.pair import chosen_tables, look, pair_tables
 from sync.planning import plan_range
 from sync.queueing import new_run_id
 from sync.runner import Runner
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from sync.locking.lease import Closed, Lease
     from sync.locking.lock import Held
     from sync.model import Conflict, Holder, RunId, RunRequest, RunView
-    from sync.pairing import TablePair
+    from sync.pairing.pair import TablePair
     from sync.parts import Parts
     from sync.plan import Plan
     from sync.queueing import Queue

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from sync.databases.shape import Column, Table
     from sync.differences import Difference
     from sync.model import DateRange
-    from sync.pairing import TablePair
+    from sync.pairing.pair import TablePair
 
 T = TypeVar("T")
 SLICE_ROWS = 1_000

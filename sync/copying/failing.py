@@ -12,7 +12,7 @@ from sync.errors import N_, ConnectError, CopyError
 from sync.told import Told
 
 if TYPE_CHECKING:
-    from sync.pairing import TablePair
+    from sync.pairing.pair import TablePair
     from sync.planning import Group
 
 ADVICE = {

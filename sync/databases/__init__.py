@@ -2,6 +2,7 @@
 
 port.py      what the rest of the package asks of a database
 postgres.py  PostgreSQL          sqlite.py  SQLite
+postgres_catalog.py  what its catalogue says of a table
 shape.py     columns, keys and date classes as values
 digest.py    what proves that rows are the same    postgres_digest.py  its SQL
 days.py      calendar days as half-open bounds

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, assert_never
 from sqlalchemy import NullPool, create_engine, event, text
 
 from sync.databases import days as bounds
+from sync.databases import postgres_catalog as catalog
 from sync.databases.digest import MD5, NOTHING, RECORD, Row, summed
 from sync.databases.failures import DRIVER_ERRORS, reason
 from sync.databases.postgres_digest import FIRST_VERSION, bucket, row_hash, sums, texts
@@ -55,48 +56,13 @@ LIBPQ = {
     "tcp_user_timeout": 20_000,
 }
 IDLE_IN_TRANSACTION_MS = 600_000
-FIRST_USER_OID = 16_384  # FirstNormalObjectId: below it, types are the same on every server
 
 POOLER = N_(
     "These are a connection pooler's words (PgBouncer): it refuses settings without which rows"
     " would not be copied exactly. Give [{role}] url the server's own address."
 )
 SET_NAME = text("SELECT set_config('application_name', :name, false)")
-TABLE_OF = text("""
-    SELECT c.oid, n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relname = :name AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
-      AND (n.nspname = :schema
-           OR (CAST(:schema AS text) IS NULL AND pg_table_is_visible(c.oid)))""")
-COLUMNS_OF = text("""
-    SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attgenerated <> '',
-           t.typtype = 'b' AND t.oid < :user_oid AND t.typname NOT LIKE 'reg%',
-           format_type(COALESCE(NULLIF(t.typbasetype, 0), t.oid), NULL)
-    FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
-    WHERE a.attrelid = :oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum""")
-INDEXES_OF = text("""
-    SELECT i.indisprimary, i.indisunique, array_agg(a.attname::text ORDER BY k.position) AS columns
-    FROM pg_index i
-    CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, position)
-    JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
-    WHERE i.indrelid = :oid AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
-      AND k.position <= i.indnkeyatts
-    GROUP BY i.indexrelid, i.indisprimary, i.indisunique""")
 STEP = "batch_sync_step"  # not the name of anybody's table
-# Tables whose rows go, or change, when rows of this one are deleted.
-FOLLOWERS_OF = text("""
-    SELECT DISTINCT conrelid::regclass::text FROM pg_constraint
-    WHERE confrelid = :oid AND contype = 'f' AND confdeltype IN ('c', 'n', 'd')""")
-TRIGGERS_OF = text("""
-    SELECT count(*) FROM pg_trigger
-    WHERE tgrelid = :oid AND NOT tgisinternal AND tgenabled <> 'D'""")
-UNKNOWN_TYPES = text("""
-    SELECT DISTINCT type FROM unnest(CAST(:types AS text[])) AS type
-    WHERE to_regtype(type) IS NULL ORDER BY type""")
-DATE_CLASSES = {
-    "date": DateClass.DATE,
-    "timestamp without time zone": DateClass.TIMESTAMP,
-    "timestamp with time zone": DateClass.TIMESTAMPTZ,
-}
 
 
 class PostgresDatabase:
@@ -161,35 +127,7 @@ class PostgresDatabase:
 
     def table(self, connection: Connection, schema: str | None, name: str) -> Table | None:
         """The table or view of that exact name, or None."""
-        found = connection.execute(
-            TABLE_OF, {"schema": schema or self.schema, "name": name}
-        ).first()
-        if found is None:
-            return None
-        columns = tuple(
-            Column(
-                name=column,
-                type=type_,
-                not_null=not_null,
-                generated=generated,
-                portable=portable,
-                date_class=DATE_CLASSES.get(base),
-            )
-            for column, type_, not_null, generated, portable, base in connection.execute(
-                COLUMNS_OF, {"oid": found.oid, "user_oid": FIRST_USER_OID}
-            )
-        )
-        indexes = connection.execute(INDEXES_OF, {"oid": found.oid}).all()
-        return Table(
-            schema=found.nspname,
-            name=name,
-            columns=columns,
-            key=next((tuple(index.columns) for index in indexes if index.indisprimary), ()),
-            unique=tuple(frozenset(index.columns) for index in indexes if index.indisunique),
-            indexed=frozenset(index.columns[0] for index in indexes),
-            followers=tuple(connection.execute(FOLLOWERS_OF, {"oid": found.oid}).scalars()),
-            triggered=bool(connection.scalar(TRIGGERS_OF, {"oid": found.oid})),
-        )
+        return catalog.table(connection, schema or self.schema, name)
 
     def count_by_day(
         self,
@@ -341,8 +279,7 @@ class PostgresDatabase:
 
     def unknown_types(self, connection: Connection, table: Table) -> list[str]:
         """The types of the table's columns that this database does not have."""
-        types = [column.type for column in table.columns]
-        return list(connection.execute(UNKNOWN_TYPES, {"types": types}).scalars())
+        return catalog.unknown_types(connection, table)
 
     def create_table(self, table: Table, date_column: str) -> Sequence[str]:
         """The statements that create `table` with its key and an index on its date column."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sync.databases.pooler import Pooling, pooling
 from sync.doctor.finding import Finding, failed
 from sync.errors import N_, BatchSyncError
-from sync.pairing import look, pair_tables
+from sync.pairing.pair import look, pair_tables
 from sync.told import Told
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sync.clock import Clock
     from sync.databases.port import Database
     from sync.databases.postgres import PostgresDatabase
-    from sync.pairing import TablePair
+    from sync.pairing.pair import TablePair
     from sync.settings import Settings
 
 TABLE = N_("table {table}")

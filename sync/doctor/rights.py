@@ -17,7 +17,7 @@ from sqlalchemy import text
 from sync.databases.shape import quoted
 from sync.doctor.finding import Finding
 from sync.errors import N_, SchemaError
-from sync.pairing import Side, pair_tables
+from sync.pairing.pair import Side, pair_tables
 from sync.settings import split_name
 from sync.told import Told
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sync.databases.ledger import Ledger
     from sync.databases.postgres import PostgresDatabase
     from sync.databases.sqlite import SqliteDatabase
-    from sync.pairing import TablePair
+    from sync.pairing.pair import TablePair
     from sync.settings import Settings
 
 HAS_ALL = N_("{user} has every right that a run needs in the {role}.")

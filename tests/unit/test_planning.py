@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sync.databases.shape import Column, DateClass, Table
 from sync.errors import UnknownTable
 from sync.model import DateRange, PlanState
-from sync.pairing import TablePair, chosen_tables
+from sync.pairing.pair import TablePair, chosen_tables
 from sync.plan import Plan, PlannedPartition
 from sync.planning import cut_groups
 from sync.settings import TableSettings

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from sync.databases.digest import Digested, entries
 from sync.databases.failures import DRIVER_ERRORS, Failure, failure, reason
 from sync.databases.shape import Column, Table
 from sync.errors import N_, ConnectError, SchemaError, UnknownTable
+from sync.pairing import fit
 from sync.settings import split_name
 
 if TYPE_CHECKING:
@@ -138,16 +138,16 @@ def pair_tables(
             address=source.database.address,
             table=settings.name,
         )
-    _refuse_same_table(there, settings, source=source, target=target)
-    date_column = _date_column(there, settings.date_column, source.database)
-    columns = _columns(there, settings)
-    key = _key(there, settings, columns)
+    fit.refuse_same_table(there, settings, source=source, target=target)
+    date_column = fit.date_column_of(there, settings.date_column, source.database)
+    columns = fit.columns_to_copy(there, settings)
+    key = fit.key_of(there, settings, columns)
     made = here or _table_to_make(there, settings, columns, key, target)
-    target_date = _date_column(made, settings.date_column, target.database)
-    _refuse_other_class(settings, date_column, target_date)
-    _refuse_bad_where(there, settings, source)
-    _refuse_missing_columns(made, columns, target.database)
-    _refuse_followers(made, target.database)
+    target_date = fit.date_column_of(made, settings.date_column, target.database)
+    fit.refuse_other_class(settings, date_column, target_date)
+    fit.refuse_bad_where(there, settings, source)
+    fit.refuse_missing_columns(made, columns, target.database)
+    fit.refuse_followers(made, target.database)
     definition = {
         "source": source.identity,
         "table": settings.model_dump(mode="json"),
@@ -179,90 +179,6 @@ def _digest_kind(source: Side, target: Side) -> str:
     return next(kind for kind in there if kind in here)
 
 
-def _refuse_same_table(
-    there: Table, settings: TableSettings, *, source: Side, target: Side
-) -> None:
-    kind, here = source.database.kind, target.database
-    if kind != here.kind or source.identity != target.identity:
-        return
-    if kind == "sqlite":
-        raise SchemaError(
-            N_("Source and target are the same file {address}."),
-            hint=N_("Give the target a file of its own: SQLite locks whole files."),
-            address=here.address,
-        )
-    if there.name == settings.target and there.schema in {None, here.schema}:
-        raise SchemaError(
-            N_("Source and target are the same table {table} in {address}."),
-            hint=N_("Check both URLs, or give the target another schema or a target_name."),
-            table=settings.name,
-            address=here.address,
-        )
-
-
-def _date_column(table: Table, name: str, database: Database) -> Column:
-    column = table.column(name)
-    facts = {
-        "role": database.role,
-        "table": table.name,
-        "column": name,
-        "address": database.address,
-    }
-    if column is None:
-        raise SchemaError(
-            N_("Table {table} in the {role} {address} has no column {column}."),
-            hint=N_("Set date_column to one of: {columns}."),
-            columns=", ".join(c.name for c in table.columns if c.date_class) or "-",
-            **facts,
-        )
-    if column.date_class is None:
-        raise SchemaError(
-            N_("Column {column} of {table} in the {role} {address} is {type}, not a date."),
-            hint=N_("Set date_column to a column of type DATE, TIMESTAMP or TIMESTAMPTZ."),
-            type=column.type,
-            **facts,
-        )
-    return column
-
-
-def _columns(table: Table, settings: TableSettings) -> tuple[str, ...]:
-    written = [column.name for column in table.columns if not column.generated]
-    for name in (*settings.columns, *settings.exclude, *settings.key):
-        if table.column(name) is None:
-            raise SchemaError(
-                N_("Table {table} in the source has no column {column}, which the settings name."),
-                hint=N_("Its columns are: {columns}."),
-                table=settings.name,
-                column=name,
-                columns=", ".join(written),
-            )
-    wanted = settings.columns or tuple(written)
-    chosen = tuple(name for name in written if name in wanted and name not in settings.exclude)
-    if settings.date_column not in chosen:
-        raise SchemaError(
-            N_("The date column {column} of {table} is not among the columns to copy."),
-            hint=N_("Add it to columns, or take it out of exclude."),
-            table=settings.name,
-            column=settings.date_column,
-        )
-    return chosen
-
-
-def _key(there: Table, settings: TableSettings, columns: tuple[str, ...]) -> tuple[str, ...]:
-    """What identifies a row on both sides; nothing where the source's key is not copied whole."""
-    key = settings.key or there.key
-    if set(key) <= set(columns):
-        return key
-    if settings.key:
-        raise SchemaError(
-            N_("The key {key} of {table} is not among the columns to copy."),
-            hint=N_("Add it to columns, or take it out of exclude."),
-            key=", ".join(key),
-            table=settings.name,
-        )
-    return ()
-
-
 def _table_to_make(
     there: Table,
     settings: TableSettings,
@@ -287,70 +203,6 @@ def _table_to_make(
             columns=", ".join(column.name for column in made.columns if column.type in lacking),
         )
     return made
-
-
-def _refuse_other_class(settings: TableSettings, there: Column, here: Column) -> None:
-    if there.date_class is not here.date_class:
-        raise SchemaError(
-            N_(
-                "Date column {column} of {table} is {source_type} in the source"
-                " but {target_type} in the target."
-            ),
-            hint=N_(
-                "Both must be DATE, TIMESTAMP or TIMESTAMPTZ alike. Change the target's column."
-            ),
-            column=settings.date_column,
-            table=settings.name,
-            source_type=there.type,
-            target_type=here.type,
-        )
-
-
-def _refuse_bad_where(there: Table, settings: TableSettings, source: Side) -> None:
-    if settings.where is None:
-        return
-    if source.database.kind == "sqlite" and re.search(r"\bselect\b", settings.where, re.IGNORECASE):
-        # Beside an attached source, the names in it would mean the target's tables.
-        raise SchemaError(
-            N_("The where of {table} asks another table, which an SQLite source does not allow."),
-            hint=N_("Write a condition on columns of the source, such as: amount > 0"),
-            table=settings.name,
-        )
-    try:
-        source.connection.exec_driver_sql(
-            f"SELECT 1 FROM {there.sql} WHERE ({settings.where}) LIMIT 0"
-        )
-    except DRIVER_ERRORS as error:
-        raise SchemaError(
-            N_("The source does not understand the where of {table}: {reason}"),
-            hint=N_("Write a condition on columns of the source, such as: amount > 0"),
-            table=settings.name,
-            reason=reason(error),
-        ) from None
-
-
-def _refuse_followers(table: Table, target: Database) -> None:
-    """A day is deleted before its rows come anew: what follows a deleted row would be gone."""
-    if table.followers:
-        raise SchemaError(
-            N_("In the target {address}, rows of {followers} go or change when {table}'s go."),
-            hint=N_("Let their foreign keys be ON DELETE NO ACTION, DEFERRABLE, or drop them."),
-            address=target.address,
-            followers=", ".join(table.followers),
-            table=table.name,
-        )
-
-
-def _refuse_missing_columns(table: Table, columns: tuple[str, ...], target: Database) -> None:
-    lacking = [name for name in columns if table.column(name) is None]
-    if lacking:
-        raise SchemaError(
-            N_("Table {table} in the target {address} lacks the columns {columns}."),
-            hint=N_("Add them there, or name them in exclude."),
-            table=table.name,
-            address=target.address,
-            columns=", ".join(lacking),
-        )
 
 
 def _alike(there: Table, here: Table, columns: tuple[str, ...]) -> bool:

@@ -1,0 +1,85 @@
+"""What PostgreSQL's catalogue says of a table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import text
+
+from sync.databases.shape import Column, DateClass, Table
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+FIRST_USER_OID = 16_384  # FirstNormalObjectId: below it, types are the same on every server
+TABLE_OF = text("""
+    SELECT c.oid, n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relname = :name AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+      AND (n.nspname = :schema
+           OR (CAST(:schema AS text) IS NULL AND pg_table_is_visible(c.oid)))""")
+COLUMNS_OF = text("""
+    SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attgenerated <> '',
+           t.typtype = 'b' AND t.oid < :user_oid AND t.typname NOT LIKE 'reg%',
+           format_type(COALESCE(NULLIF(t.typbasetype, 0), t.oid), NULL)
+    FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+    WHERE a.attrelid = :oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum""")
+INDEXES_OF = text("""
+    SELECT i.indisprimary, i.indisunique, array_agg(a.attname::text ORDER BY k.position) AS columns
+    FROM pg_index i
+    CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, position)
+    JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+    WHERE i.indrelid = :oid AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
+      AND k.position <= i.indnkeyatts
+    GROUP BY i.indexrelid, i.indisprimary, i.indisunique""")
+# Tables whose rows go, or change, when rows of this one are deleted.
+FOLLOWERS_OF = text("""
+    SELECT DISTINCT conrelid::regclass::text FROM pg_constraint
+    WHERE confrelid = :oid AND contype = 'f' AND confdeltype IN ('c', 'n', 'd')""")
+TRIGGERS_OF = text("""
+    SELECT count(*) FROM pg_trigger
+    WHERE tgrelid = :oid AND NOT tgisinternal AND tgenabled <> 'D'""")
+UNKNOWN_TYPES = text("""
+    SELECT DISTINCT type FROM unnest(CAST(:types AS text[])) AS type
+    WHERE to_regtype(type) IS NULL ORDER BY type""")
+DATE_CLASSES = {
+    "date": DateClass.DATE,
+    "timestamp without time zone": DateClass.TIMESTAMP,
+    "timestamp with time zone": DateClass.TIMESTAMPTZ,
+}
+
+
+def table(connection: Connection, schema: str | None, name: str) -> Table | None:
+    """The table or view of that exact name, or None; on the search path without a `schema`."""
+    found = connection.execute(TABLE_OF, {"schema": schema, "name": name}).first()
+    if found is None:
+        return None
+    columns = tuple(
+        Column(
+            name=column,
+            type=type_,
+            not_null=not_null,
+            generated=generated,
+            portable=portable,
+            date_class=DATE_CLASSES.get(base),
+        )
+        for column, type_, not_null, generated, portable, base in connection.execute(
+            COLUMNS_OF, {"oid": found.oid, "user_oid": FIRST_USER_OID}
+        )
+    )
+    indexes = connection.execute(INDEXES_OF, {"oid": found.oid}).all()
+    return Table(
+        schema=found.nspname,
+        name=name,
+        columns=columns,
+        key=next((tuple(index.columns) for index in indexes if index.indisprimary), ()),
+        unique=tuple(frozenset(index.columns) for index in indexes if index.indisunique),
+        indexed=frozenset(index.columns[0] for index in indexes),
+        followers=tuple(connection.execute(FOLLOWERS_OF, {"oid": found.oid}).scalars()),
+        triggered=bool(connection.scalar(TRIGGERS_OF, {"oid": found.oid})),
+    )
+
+
+def unknown_types(connection: Connection, table: Table) -> list[str]:
+    """The types of the table's columns that this database does not have."""
+    types = [column.type for column in table.columns]
+    return list(connection.execute(UNKNOWN_TYPES, {"types": types}).scalars())
