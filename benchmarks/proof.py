@@ -22,7 +22,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--table", choices=("big", "flights"), default="big")
     arguments = parser.parse_args()
-    sides = [*VERIFY, "unchanged"]
+    # The first look after a copy reads every row; the next ones trust rows that were not touched.
+    sides = [*VERIFY, "unchanged, first look", "unchanged"]
     seconds: dict[str, list[float]] = {side: [] for side in sides}
     with open_stage() as stage:
         table = make(stage, arguments.table)
@@ -32,7 +33,7 @@ def main() -> None:
                 verify = side if side in VERIFY else "digest"
                 settings = stage.write_settings(table, run_settings=f'verify = "{verify}"')
                 stage.settle(table)
-                only = "changed" if side == "unchanged" else "all"
+                only = "all" if side in VERIFY else "changed"
                 took = product.time_run(settings, table, only=only)
                 stage.check_count(table)
                 if number:  # the first round warms up

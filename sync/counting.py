@@ -13,6 +13,7 @@ from sync.databases import days as bounds
 from sync.databases.digest import Digest
 from sync.databases.shape import date_class
 from sync.databases.stop import end_statements_of
+from sync.recalling import Spans, digests
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from sync.databases.port import Database
     from sync.model import DateRange
     from sync.pairing.pair import TablePair
+    from sync.store import StoredMarks
 
 Found = Mapping[str, Mapping[date, Digest]]
 
@@ -35,10 +37,19 @@ def by_table(
     *,
     zone: ZoneInfo,
     closely: bool,
+    marks: StoredMarks | None = None,
 ) -> Found:
-    """Rows of one side by table and day; with their digests if `closely`."""
-    by_day = digest_by_day if closely else _count_by_day
-    return {pair.name: by_day(pair, days, database, connection, zone=zone) for pair in pairs}
+    """Rows of one side by table and day; with their digests if `closely`.
+
+    Those of rows whose `marks` tell that they were not touched are not read again.
+    """
+
+    def by_day(pair: TablePair) -> dict[date, Digest]:
+        if closely:
+            return digest_by_day(pair, days, database, connection, zone=zone, marks=marks)
+        return _count_by_day(pair, days, database, connection, zone=zone)
+
+    return {pair.name: by_day(pair) for pair in pairs}
 
 
 def digest_by_day(
@@ -49,6 +60,7 @@ def digest_by_day(
     *,
     zone: ZoneInfo,
     schema: str | None = None,
+    marks: StoredMarks | None = None,
 ) -> dict[date, Digest]:
     """The digest of each day of one side, also of days without rows; `schema` if not its own."""
     source = database.role == "source"
@@ -56,7 +68,8 @@ def digest_by_day(
     if schema:
         table = replace(table, schema=schema)
     edges = bounds.edges(days, date_class(column), zone)
-    found = database.digests(connection, table, column, edges, pair.digested(database.role))
+    spans = Spans(table=table, column=column, edges=edges, digested=pair.digested(database.role))
+    found = digests(spans, database, connection, marks)
     return dict(zip(days.days(), found, strict=True))
 
 
@@ -87,8 +100,8 @@ class Counted:
 class Counting:
     """The source's rows by day, counted in a thread of its own while other things are done.
 
-    With their digests if `closely`. Nobody else uses `reading` until `result` has returned, or
-    `close`.
+    With their digests if `closely`, by `marks` where these stand. Nobody else uses `reading` until
+    `result` has returned, or `close`.
     """
 
     def __init__(
@@ -100,12 +113,14 @@ class Counting:
         reading: Connection,
         zone: ZoneInfo,
         closely: bool = False,
+        marks: StoredMarks | None = None,
     ) -> None:
         def count() -> Counted:
-            found = by_table(pairs, days, source, reading, zone=zone, closely=closely)
+            found = by_table(pairs, days, source, reading, zone=zone, closely=closely, marks=marks)
             return Counted(found, source.now(reading))
 
         self.closely = closely
+        self.marks = marks
         self._reading = reading
         self._done = threading.Event()
         beside = ThreadPoolExecutor(1, "batch-sync-count")

@@ -122,6 +122,7 @@ def plan_range(
         writing,
         zone=zone,
         closely=counting.closely,
+        marks=counting.marks,
     )
     there = counting.result()
     none = NOTHING if counting.closely else Digest(0)

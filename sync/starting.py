@@ -218,6 +218,7 @@ class Starting:
             reading=reading,
             zone=parts.settings.zone,
             closely=request.closely,
+            marks=parts.store.marks,
         )
 
     def _take(

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -34,14 +34,15 @@ MODULUS = 1 << 64
 class Digest:
     """How many rows, and 32 hex digits, comparable only among digests of one kind.
 
-    None where rows were counted alone.
+    None where rows were counted alone. `mark` tells where they stand, not what they are.
     """
 
     rows: int
     value: str | None = None
+    mark: str | None = field(default=None, compare=False)
 
 
-NOTHING = Digest(0, "0" * 32)
+NOTHING = Digest(0, "0" * 32, "0" * 32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,10 +105,13 @@ def entries(columns: Sequence[tuple[Column, Column]], *, source: bool) -> tuple[
     return tuple(entry(there, here) for there, here in columns)
 
 
-def summed(rows: int, first: object, second: object) -> Digest:
-    """The digest of sums as a database gives them: of any sign and size, None for no rows."""
-    halves = (int(str(half or 0)) % MODULUS for half in (first, second))
-    return Digest(rows, "".join(f"{half:016x}" for half in halves))
+def summed(rows: int, *sums: object) -> Digest:
+    """The digest of sums as a database gives them: of any sign and size, None for no rows.
+
+    The first two are of the rows' hashes, the next two of their marks.
+    """
+    halves = [f"{int(str(half or 0)) % MODULUS:016x}" for half in sums]
+    return Digest(rows, "".join(halves[:2]), "".join(halves[2:]) or None)
 
 
 class Md5Sums:

@@ -64,8 +64,28 @@ class Database(Protocol):
         column: Column,
         edges: Sequence[date | datetime],
         digested: Digested,
+        *,
+        marked: bool = False,
     ) -> list[Digest]:
-        """The digest of the rows between each two neighbours of `edges`, which only grow."""
+        """The digest of the rows between each two neighbours of `edges`, which only grow.
+
+        With their marks if `marked`, for a table that has a basis.
+        """
+        ...
+
+    def basis(self, connection: Connection, table: Table) -> str | None:
+        """Under which equal marks are equal rows; None where the table's rows have no marks."""
+        ...
+
+    def marks(
+        self,
+        connection: Connection,
+        table: Table,
+        column: Column,
+        edges: Sequence[date | datetime],
+        where: str | None,
+    ) -> list[str]:
+        """The mark of the rows between each two neighbours of `edges`; reads no values."""
         ...
 
     def bucket_digests(self, connection: Connection, part: Part) -> list[Digest]:

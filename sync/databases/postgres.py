@@ -9,9 +9,11 @@ from sqlalchemy import NullPool, create_engine, event, text
 
 from sync.databases import days as bounds
 from sync.databases import postgres_catalog as catalog
+from sync.databases import postgres_marks
 from sync.databases.digest import MD5, NOTHING, RECORD, Row, summed
 from sync.databases.failures import DRIVER_ERRORS, reason
 from sync.databases.postgres_digest import FIRST_VERSION, bucket, row_hash, sums, texts
+from sync.databases.postgres_marks import MARK
 from sync.databases.shape import Column, DateClass, Table, date_class, quoted
 from sync.errors import N_, ConnectError
 
@@ -189,32 +191,71 @@ class PostgresDatabase:
         column: Column,
         edges: Sequence[date | datetime],
         digested: Digested,
+        *,
+        marked: bool = False,
     ) -> list[Digest]:
         """The digest of the rows between each two neighbours of `edges`, which only grow.
 
-        By one index scan each where there is an index, else in one pass.
+        With their marks if `marked`.
+        """
+        terms, totals = f"{row_hash(digested)} AS h", sums(digested.kind)
+        if marked:
+            terms, totals = f"{terms}, {MARK} AS m", f"{totals}, {postgres_marks.sums('m')}"
+        sliced = self._sliced(connection, table, column, edges, digested.where, terms, totals)
+        return [summed(*found) if found else NOTHING for found in sliced]
+
+    def basis(self, connection: Connection, table: Table) -> str | None:
+        """Under which equal marks are equal rows; None where the table's rows have no marks."""
+        return postgres_marks.basis(connection, table)
+
+    def marks(
+        self,
+        connection: Connection,
+        table: Table,
+        column: Column,
+        edges: Sequence[date | datetime],
+        where: str | None,
+    ) -> list[str]:
+        """The mark of the rows between each two neighbours of `edges`; reads no values."""
+        totals = f"count(*), {postgres_marks.sums('m')}"
+        sliced = self._sliced(connection, table, column, edges, where, f"{MARK} AS m", totals)
+        return [(summed(*found) if found else NOTHING).value or "" for found in sliced]
+
+    def _sliced(
+        self,
+        connection: Connection,
+        table: Table,
+        column: Column,
+        edges: Sequence[date | datetime],
+        where: str | None,
+        terms: str,
+        totals: str,
+    ) -> list[Sequence[Any]]:
+        """`totals` over the `terms` of the rows between each two neighbours of `edges`.
+
+        By one index scan each where there is an index, else in one pass. Empty for no rows.
         """
         kind, name = date_class(column), quoted(column.name)
         low, *more = literals = [self.literal(edge, kind) for edge in edges]
-        # OFFSET 0, so that the hash is computed once and not for each sum.
-        rows = f"{row_hash(digested)} AS h FROM {table.sql} WHERE"
+        # OFFSET 0, so that a term is computed once and not for each total.
+        rows = f"{terms} FROM {table.sql} WHERE"
         if column.name in table.indexed:
             steps = ", ".join(f"({n}, {a}, {b})" for n, (a, b) in enumerate(pairwise(literals)))
             found = connection.exec_driver_sql(
                 f"SELECT {STEP}.n, d.* FROM (VALUES {steps}) AS {STEP}(n, low, high),"
-                f" LATERAL (SELECT {sums(digested.kind)} FROM (SELECT {rows} {name} >= {STEP}.low"
-                f" AND {name} < {STEP}.high{_and(digested.where)} OFFSET 0) AS r) AS d"
+                f" LATERAL (SELECT {totals} FROM (SELECT {rows} {name} >= {STEP}.low"
+                f" AND {name} < {STEP}.high{_and(where)} OFFSET 0) AS r) AS d"
             )
         else:
             steps = ", ".join(literals[:-1])
             found = connection.exec_driver_sql(
-                f"SELECT n - 1, {sums(digested.kind)} FROM ("
+                f"SELECT n - 1, {totals} FROM ("
                 f"SELECT width_bucket({name}, ARRAY[{steps}]) AS n, {rows}"
-                f" {name} >= {low} AND {name} < {more[-1]}{_and(digested.where)} OFFSET 0"
+                f" {name} >= {low} AND {name} < {more[-1]}{_and(where)} OFFSET 0"
                 f") AS r GROUP BY n"
             )
-        digests = {n: summed(*of_rows) for n, *of_rows in found}
-        return [digests.get(n, NOTHING) for n in range(len(more))]
+        by_step = {n: of_rows for n, *of_rows in found}
+        return [by_step.get(n, ()) for n in range(len(more))]
 
     def bucket_digests(self, connection: Connection, part: Part) -> list[Digest]:
         """The digest of each bucket of a part."""

@@ -180,11 +180,14 @@ class SqliteDatabase:
         column: Column,
         edges: Sequence[date | datetime],
         digested: Digested,
+        *,
+        marked: bool = False,
     ) -> list[Digest]:
         """The digest of the rows between each two neighbours of `edges`, which only grow.
 
         In one pass through this process, a few rows at a time.
         """
+        assert not marked
         name, local = quoted(column.name), column.date_class is not DateClass.TIMESTAMPTZ
         steps = [_edge(edge) if local else str(edge)[:SECONDS] for edge in edges]
         more = f" AND ({digested.where})" if digested.where else ""
@@ -197,6 +200,22 @@ class SqliteDatabase:
             ):
                 sums[bisect_right(steps, at) - 1].add(values)
         return [found.digest() for found in sums]
+
+    def basis(self, connection: Connection, table: Table) -> str | None:
+        """None: SQLite does not tell which transaction wrote a row."""
+        del connection, table
+        return None
+
+    def marks(
+        self,
+        connection: Connection,
+        table: Table,
+        column: Column,
+        edges: Sequence[date | datetime],
+        where: str | None,
+    ) -> list[str]:
+        """Never asked: there is no basis."""
+        raise NotImplementedError
 
     def bucket_digests(self, connection: Connection, part: Part) -> list[Digest]:
         """The digest of each bucket of a part."""

@@ -6,10 +6,12 @@ schema.py    the tables
 rows.py      rows as values, values as rows
 store.py     what is written and asked
 queue.py     the same of the queue
+marks.py     digests that were taken
 patience.py  how long a server is waited for
 """
 
+from sync.store.marks import StoredMarks
 from sync.store.queue import StoredQueue
 from sync.store.store import NewRun, Store, Tick
 
-__all__ = ["NewRun", "Store", "StoredQueue", "Tick"]
+__all__ = ["NewRun", "Store", "StoredMarks", "StoredQueue", "Tick"]

@@ -130,3 +130,13 @@ process_table = Table(
     Column("holder", JSON, nullable=False),
     Column("good_until", Float, nullable=False),
 )
+mark_table = Table(
+    "mark",
+    metadata,
+    Column("place", String(64), primary_key=True),
+    Column("span", String(80), primary_key=True),
+    Column("basis", Text, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("digest", String(32), nullable=False),
+    Column("mark", String(32), nullable=False),
+)

@@ -30,6 +30,7 @@ from sync.model import (
     Token,
 )
 from sync.store.engine import transactions
+from sync.store.marks import StoredMarks
 from sync.store.queue import StoredQueue
 from sync.store.rows import (
     event_row,
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import URL, ColumnElement, Connection
 
-REVISION = "0002"
+REVISION = "0003"
 MIGRATION_S = 60
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 UPDATE_PARTITION = (
@@ -106,6 +107,7 @@ class Store:
         self.address = url.database or str(url)
         self._url = url
         self._begin = transactions(url)
+        self.marks = StoredMarks(self._transaction)
 
     def open(self) -> None:
         """Make or bring up to date the schema. Raises StoreError."""
