@@ -23,8 +23,23 @@ ADVICE = {
         "It was tried {attempts} times. Check the connection, then resume the run."
     ),
     Failure.DUPLICATE_KEY: N_(
-        "Another row of the target or the source has the same unique values."
+        "Another row of the target or the source has the same unique values. If it stands on"
+        " another day of the target, sync that day too, in one range with this one."
     ),
+    Failure.OTHER_ROW: N_(
+        "Another row of the target or the source excludes it. If it stands on another day of the"
+        " target, sync that day too, in one range with this one."
+    ),
+    Failure.FOREIGN_KEY: N_(
+        "Rows that name each other must stand in the target together. Sync the rows that lack, or"
+        " delete those that name what is gone."
+    ),
+    Failure.NULL: N_("Let that column of the target be NULL, or mend the source."),
+    Failure.CHECK: N_(
+        "The target's constraint or partitions do not allow that row: alter them, or mend the"
+        " source."
+    ),
+    Failure.ALTERED: N_("The table has changed since the run began. Start again."),
     Failure.RIGHTS: N_("The target must be writable for the sync's user."),
     Failure.NO_ROOM: N_("Make room on the target's disk, then resume the run."),
     Failure.CANCELLED: N_("An administrator or a timeout ended the statement. Resume the run."),
