@@ -284,8 +284,9 @@ class Runner:
             self._walk(mover)
         except BatchSyncError as error:
             self._stop_now(error)
-        except DRIVER_ERRORS as error:
-            self._stop_now(CopyError(N_("{reason}"), hint="", reason=reason(error)))
+        except Exception as error:  # noqa: BLE001 - its group must not be passed over, whatever it is
+            why = reason(error) if isinstance(error, DRIVER_ERRORS) else repr(error)
+            self._stop_now(CopyError(N_("{reason}"), hint="", reason=why))
 
     def _walk(self, mover: Mover) -> None:
         """Copy groups until there are none or the run is to stop; one is read ahead of its turn."""

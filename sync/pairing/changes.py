@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from sync.pairing.pair import Side, TablePair
 
 LACKS = N_("{table} of the target has no column {column} ({type}), which the source has.")
-MEND = N_("There: {statement}")
-ANEW = N_("There, as SQLite changes no column: {statement} Then a run makes the table anew.")
-OR_RENAME = N_("There: {statement} Or, if it is a new name of {former}: {renaming}")
+MEND = N_("In the target: {statement}")
+ANEW = N_(
+    "In the target, as SQLite changes no column: {statement} Then a run makes the table anew."
+)
+OR_RENAME = N_("In the target: {statement} Or, if it is a new name of {former}: {renaming}")
 NO_VALUE = N_(
     "{table} of the target has a column {column} that must not be NULL, and the source has no"
     " values for it."
@@ -30,7 +32,8 @@ COMPUTED = N_("Column {column} of {table} is computed in the target, and cannot 
 NULLS = N_(
     "Column {column} of {table} must not be NULL in the target, and is NULL in rows of the source."
 )
-OR_EXCLUDE = N_("There: {statement} Or name it in exclude.")
+OR_EXCLUDE = N_("In the target: {statement} Or name it in exclude.")
+ADDS = N_('With on_schema_change = "add_columns", a run adds what the target lacks.')
 LEFT_ALONE = N_(
     "{table} of the target has a column {column} that is not copied: rows that come anew have its"
     " default there, or NULL."
@@ -58,6 +61,7 @@ def differences(
     """All that keeps these columns from being copied; `lacking` are those that are not there."""
     return [
         *(_lacks(there, here, column) for column in lacking),
+        *([Told(ADDS)] if lacking else []),
         *(
             _loosened(NO_VALUE, here, column.name, target)
             for column in _without_value(here, columns)

@@ -25,7 +25,7 @@ RIGID = N_(
     "Rows of {child} name rows of {table} ({constraint}): a day of {table} cannot be replaced while"
     " it has such rows."
 )
-MEND = N_("There: {statement}")
+MEND = N_("In the target: {statement}")
 IN_THE_WAY = N_(
     "Rows of {child} name rows of {table} that are to be replaced ({constraint}, such as"
     " {example})."
