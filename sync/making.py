@@ -94,7 +94,7 @@ def move_sequences(order: Order, writer: Callable[[], Connection], note: Note) -
         for sequence in pair.target.rules.sequences:
             if sequence.column not in pair.columns:
                 continue
-            if not sequence.movable:
+            if sequence.lacking:
                 note("sequence.unmoved", unmoved(pair.target, sequence))
                 continue
             indexed = sequence.column in pair.target.indexed

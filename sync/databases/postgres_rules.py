@@ -30,8 +30,10 @@ RULES_OF = text("""
               WHERE attrelid = :oid AND attnum > 0 AND NOT attisdropped
                 AND (atthasdef OR attidentity <> '' OR typdefault IS NOT NULL)) AS filled,
         ARRAY(SELECT ARRAY[a.attname::text, format('%I.%I', n.nspname, s.relname),
-                           (has_sequence_privilege(s.oid, 'SELECT')
-                            AND has_sequence_privilege(s.oid, 'UPDATE'))::text]
+                           CASE WHEN has_sequence_privilege(s.oid, 'SELECT')
+                                 AND has_sequence_privilege(s.oid, 'UPDATE') THEN ''
+                                ELSE format('GRANT SELECT, UPDATE ON SEQUENCE %I.%I TO %I;',
+                                            n.nspname, s.relname, current_user) END]
               FROM pg_depend d
               JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S'
               JOIN pg_namespace n ON n.oid = s.relnamespace
@@ -95,8 +97,8 @@ def rules(connection: Connection, oid: int) -> Rules:
         policed=found.policed,
         triggers=tuple(found.triggers),
         sequences=tuple(
-            Sequence(column=column, name=name, movable=movable == "true")
-            for column, name, movable in found.sequences
+            Sequence(column=column, name=name, lacking=lacking)
+            for column, name, lacking in found.sequences
         ),
     )
 

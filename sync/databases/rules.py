@@ -32,11 +32,11 @@ class ForeignKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sequence:
-    """What numbers a column; `movable` tells that our role may read it and move it on."""
+    """What numbers a column; `lacking` grants our role to move it on, where it may not."""
 
     column: str
     name: str
-    movable: bool
+    lacking: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

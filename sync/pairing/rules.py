@@ -63,7 +63,7 @@ def warnings_of(table: Table, columns: Collection[str]) -> Iterator[Told]:
         if key.rigid:
             yield rigid(table, key)
     for sequence in rules.sequences:
-        if sequence.column in columns and not sequence.movable:
+        if sequence.column in columns and sequence.lacking:
             yield unmoved(table, sequence)
 
 
@@ -94,14 +94,13 @@ def mended(key: ForeignKey) -> str:
 
 def unmoved(table: Table, sequence: Sequence, reason: str = "") -> Told:
     """That a sequence cannot be moved on: our role lacks the rights, or for that `reason`."""
-    statement = f"GRANT SELECT, UPDATE ON SEQUENCE {sequence.name} TO …;"
     return Told(
         UNMOVED,
         hint=N_("{reason}") if reason else MEND,
         table=table.name,
         column=sequence.column,
         sequence=sequence.name,
-        statement=statement,
+        statement=sequence.lacking,
         reason=reason,
     )
 
