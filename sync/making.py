@@ -56,7 +56,10 @@ def _in_the_way(order: Order, groups: Sequence[Group], writing: Connection) -> I
             if keys and group.pair is pair and any(p.target_rows for p in group.partitions)
         ]
         for key in keys if days else ():
-            if example := naming(writing, pair.target, key, " OR ".join(days)):
+            # Rows of the table itself go with those that they name, if that is in one group.
+            each = days if key.child_oid == key.parent_oid else [" OR ".join(days)]
+            found = (naming(writing, pair.target, key, where) for where in each)
+            if example := next(filter(None, found), None):
                 yield rigid(pair.target, key, example)
 
 

@@ -53,9 +53,11 @@ def kind_of(error: BaseException) -> Failure:
 
 
 def not_made(pair: TablePair, error: BaseException) -> CopyError:
-    """Why a table that the target lacks could not be made there."""
+    """Why a table, or columns, that the target lacks could not be made there."""
     return CopyError(
-        N_("The table {table} cannot be made in the target: {reason}"),
+        N_("Columns cannot be added to {table} in the target: {reason}")
+        if pair.exists
+        else N_("The table {table} cannot be made in the target: {reason}"),
         hint=N_("Make what it needs there by hand, or grant the sync's user the right to."),
         table=pair.name,
         reason=reason(error),

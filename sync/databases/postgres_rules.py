@@ -124,7 +124,6 @@ def naming(connection: Connection, table: Table, key: ForeignKey, where: str) ->
     columns, parents = (
         ", ".join(map(quoted, names)) for names in (key.columns, key.parent_columns)
     )
-    # Rows of the table itself go with those that they name.
     others = f" AND ({where}) IS NOT TRUE" if key.child_oid == key.parent_oid else ""
     try:
         with connection.begin_nested():

@@ -144,7 +144,7 @@ def _fits(pair: TablePair) -> Iterator[Finding]:
     yield Finding(name=name, ok=True, told=told)
     warnings = [
         *(will_add(pair.target, column) for column in pair.added),
-        *(left_alone(pair.target, pair.columns) if pair.exists else ()),
+        *left_alone(pair),
         *warnings_of(pair.target, pair.columns),
     ]
     yield from (Finding(name=name, ok=None, told=warning) for warning in warnings)

@@ -35,8 +35,8 @@ NULLS = N_(
 OR_EXCLUDE = N_("In the target: {statement} Or name it in exclude.")
 ADDS = N_('With on_schema_change = "add_columns", a run adds what the target lacks.')
 LEFT_ALONE = N_(
-    "{table} of the target has a column {column} that is not copied: rows that come anew have its"
-    " default there, or NULL."
+    "{table} of the target has a column {column} that the source has not: rows that come anew have"
+    " its default there, or NULL."
 )
 
 WILL_ADD = N_(
@@ -88,22 +88,25 @@ def will_add(here: Table, column: Column) -> Told:
     return Told(WILL_ADD, table=here.name, column=column.name, type=column.type)
 
 
-def left_alone(here: Table, columns: Sequence[str]) -> list[Told]:
-    """Columns of the target that are not copied, of those that could be written."""
+def left_alone(pair: TablePair) -> list[Told]:
+    """Columns of the target that the source has not, and that could be written."""
     return [
-        Told(LEFT_ALONE, table=here.name, column=column.name)
-        for column in here.columns
-        if column.name not in columns and not column.generated
+        Told(LEFT_ALONE, table=pair.name, column=column.name)
+        for column in pair.target.columns
+        if pair.source.column(column.name) is None and not column.generated
     ]
 
 
-def must_have(there: Table, here: Table, columns: Sequence[str]) -> tuple[str, ...]:
-    """The columns that must not be NULL in the target, and may be in the source."""
+def must_have(
+    there: Table, here: Table, columns: Sequence[str], date_column: str
+) -> tuple[str, ...]:
+    """The columns that must not be NULL in the target, and may be in rows of the source."""
+    never = {*there.key, date_column}  # a row without a date is not copied
     pairs = ((name, there.column(name), here.column(name)) for name in columns)
     return tuple(
         name
         for name, source, target in pairs
-        if source and target and target.not_null and not source.not_null and name not in there.key
+        if source and target and target.not_null and not source.not_null and name not in never
     )
 
 

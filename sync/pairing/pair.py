@@ -141,7 +141,7 @@ def pair_all(
     zone: ZoneInfo,
     adds: bool = True,
 ) -> list[TablePair]:
-    """Every table on both sides, in the order in which they go; without `adds` no column lacks.
+    """Every table on both sides, in the order in which they go; `adds` unless to compare only.
 
     Raises one SchemaError that tells of all that does not fit.
     """
@@ -153,7 +153,8 @@ def pair_all(
             wrong.append(error.told)
     if wrong:
         raise SchemaError(N_("{reason}"), hint="", reason=together(wrong, limit=TOLD_MAX))
-    changes.refuse_nulls(pairs, days, source=source, target=target.database, zone=zone)
+    if adds:
+        changes.refuse_nulls(pairs, days, source=source, target=target.database, zone=zone)
     return rules.by_generation(pairs)
 
 
@@ -210,7 +211,7 @@ def pair_tables(
         exists=here is not None,
         digest_kind=_digest_kind(source, target),
         added=added,
-        must_have=changes.must_have(there, made, columns) if here else (),
+        must_have=changes.must_have(there, made, columns, settings.date_column) if here else (),
     )
 
 

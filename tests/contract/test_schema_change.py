@@ -197,7 +197,7 @@ def test_what_the_target_has_beside_keeps_its_default(both: Both, tmp_path: Path
         None,
         [(1, "a", 5, None)],
     )
-    assert "has a column other that is not copied" in " ".join(installation.warned())
+    assert "has a column other that the source has not" in " ".join(installation.warned())
 
 
 def test_a_column_that_comes_or_goes_while_a_run_begins_fails_it_and_writes_nothing(
