@@ -26,11 +26,14 @@ No fact may hold a password: whoever raises hands in addresses, not URLs.
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import TYPE_CHECKING, ClassVar
 
 from sync.told import Told
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from sync.model import Conflict
 
 
@@ -259,3 +262,16 @@ class CommitUnknown(BatchSyncError):
     code = "commit_unknown"
     template = N_("The target did not say whether the last days were committed.")
     hint = N_("Resume the run: what is whole is left as it is.")
+
+
+def together(errors: Iterable[Told], *, limit: int = 3) -> Told:
+    """The first few different errors as one, and how many more there are."""
+    different = list(dict.fromkeys(errors))
+    first, left = different[:limit], len(different) - limit
+    if left > 0:
+        first.append(Told(N_("And {count} more."), count=left))
+    return reduce(_followed, first)
+
+
+def _followed(one: Told, other: Told) -> Told:
+    return Told(N_("{one}"), hint=N_("{other}"), one=one, other=other)

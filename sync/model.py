@@ -92,6 +92,13 @@ class Verify(StrEnum):
     DIGEST = "digest"
 
 
+class SchemaChange(StrEnum):
+    """What becomes of a table whose columns differ between source and target."""
+
+    FAIL = "fail"
+    ADD_COLUMNS = "add_columns"
+
+
 class Verdict(StrEnum):
     """What the evidence says of a holder; told by `sync.locking.verdict`."""
 

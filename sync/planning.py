@@ -156,7 +156,7 @@ def _partition(
     day_closed: bool,
 ) -> PlannedPartition:
     """One day of one table: rows on both sides and what became of it since its checkpoint."""
-    if checkpoint and checkpoint.definition != pair.definition:
+    if checkpoint and (checkpoint.definition != pair.definition or pair.added):
         checkpoint = None
     return PlannedPartition(
         table=pair.name,

@@ -1,7 +1,7 @@
 """The run: hold the lease, walk the plan, stop cleanly.
 
-    plan ──► make missing tables ──► group by group ──► close ──► release
-               │                          │
+    plan ──► make what lacks ──► group by group ──► close ──► release
+               │                       │
                └── a stop (cancel, lease lost, source lost) ends it after or within a group
 
 Threads: this one copies (with helpers when `max_parallel` > 1); the beater tells the target that
@@ -31,16 +31,17 @@ from sync.errors import (
     CopyError,
     LeaseLost,
     StoreError,
+    together,
 )
-from sync.making import make_tables
+from sync.making import move_sequences, prepare
 from sync.model import CancelMode, PartitionStatus, RunStatus
-from sync.plan import Plan, refuse_other
+from sync.plan import refuse_other
 from sync.planning import cut_groups, plan_range
 from sync.told import Told
-from sync.tracking import Tracker, together
+from sync.tracking import Tracker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from sqlalchemy import Connection
 
@@ -68,6 +69,7 @@ class Runner:
         self._reporter = threading.Thread(target=self._report, name="reporter", daemon=True)
         self._ended = threading.Event()
         self._todo: deque[Group] = deque()
+        self._later: list[Group] | None = []  # tried once more at the end; None: that is now
         self._guard = threading.Lock()
         self._movers: list[Mover] = []
         self._planning: tuple[Connection, ...] = ()
@@ -187,16 +189,7 @@ class Runner:
     def _work(self) -> None:
         order = self._order
         try:
-            plan = self._plan(order.way.read())
-            groups = cut_groups(
-                plan,
-                order.pairs,
-                group_rows=order.run.group_rows,
-                shrink_max=None if order.request.allow_shrink else order.run.shrink_max,
-                verify=order.run.verify,
-            )
-            self._todo.extend(groups)
-            self._copy_all()
+            self._copy_all(self._plan(order.way.read()))
         finally:
             for mover in self._movers:
                 mover.close()
@@ -207,7 +200,7 @@ class Runner:
         if self._todo and self._cancel:
             raise Cancelled
 
-    def _plan(self, reading: Connection) -> Plan:
+    def _plan(self, reading: Connection) -> Sequence[Group]:
         order = self._order
         writing = order.way.write()
         with self._stoppable(reading, writing):
@@ -225,14 +218,21 @@ class Runner:
                 plan = plan.among(order.among)
             refuse_other(plan, order.request.seen)
             writing.rollback()
-            make_tables(order, writing, self._tracker.note)
+            groups = cut_groups(
+                plan,
+                order.pairs,
+                group_rows=order.run.group_rows,
+                shrink_max=None if order.request.allow_shrink else order.run.shrink_max,
+                verify=order.run.verify,
+            )
+            prepare(order, groups, writing, self._tracker.note)
         views = self._tracker.planned(plan, allow_shrink=order.request.allow_shrink)
         with suppress(StoreError):
             order.store.plan(order.lease.run_id, views, self._tracker.progress())
         text, totals = N_("Planned: {partitions:,} partitions with {rows:,} rows."), plan.totals
         planned = Told(text, partitions=totals["partitions"], rows=totals["source_rows"])
         self._tracker.note("run.planned", planned)
-        return plan
+        return groups
 
     @contextmanager
     def _stoppable(self, *connections: Connection) -> Iterator[None]:
@@ -248,14 +248,23 @@ class Runner:
                 self._planning = ()
             self._planned.set()
 
-    def _copy_all(self) -> None:
+    def _copy_all(self, groups: Sequence[Group]) -> None:
+        """Copy each generation of tables once the one before it stands."""
         order = self._order
-        count = min(order.run.max_parallel, order.way.parallel_max, max(1, len(self._todo)))
+        count = min(order.run.max_parallel, order.way.parallel_max, max(1, len(groups)))
         with self._guard:
             self._movers = [order.way.mover() for _ in range(count)]
             halted = self._halt
         if halted:
             raise halted
+        for generation in sorted({group.pair.generation for group in groups}):
+            self._walk_all(group for group in groups if group.pair.generation == generation)
+        later, self._later = self._later, None
+        self._walk_all(later or ())
+        move_sequences(order, self._movers[0].writer, self._tracker.note)
+
+    def _walk_all(self, groups: Iterable[Group]) -> None:
+        self._todo.extend(groups)
         helpers = [
             threading.Thread(
                 target=self._walk_guarded, args=(mover,), name="batch-sync-copy", daemon=True
@@ -275,8 +284,9 @@ class Runner:
             self._walk(mover)
         except BatchSyncError as error:
             self._stop_now(error)
-        except DRIVER_ERRORS as error:
-            self._stop_now(CopyError(N_("{reason}"), hint="", reason=reason(error)))
+        except Exception as error:  # noqa: BLE001 - its group must not be passed over, whatever it is
+            why = reason(error) if isinstance(error, DRIVER_ERRORS) else repr(error)
+            self._stop_now(CopyError(N_("{reason}"), hint="", reason=why))
 
     def _walk(self, mover: Mover) -> None:
         """Copy groups until there are none or the run is to stop; one is read ahead of its turn."""
@@ -337,6 +347,11 @@ class Runner:
             # One bad day spoils only itself.
             self._tracker.pending(group)
             self._todo.extendleft(reversed(group.singles()))
+            return
+        if kind is Failure.FOREIGN_KEY and self._later is not None:
+            # The rows that it wants there, or gone, may be those of a table that comes later.
+            self._tracker.pending(group)
+            self._later.append(group)
             return
         worded = failing.given_up(group, error, attempts=self._order.run.attempts_max)
         self._errors.append(worded.told)

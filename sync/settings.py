@@ -35,7 +35,7 @@ from pydantic_settings import (
 from pydantic_settings import SettingsError as UnreadableVariable
 
 from sync.errors import N_, SettingsError
-from sync.model import Verify
+from sync.model import SchemaChange, Verify
 from sync.settings_errors import worded
 from sync.urls import check_lock_url, is_redis, normalized_url
 
@@ -105,6 +105,7 @@ class TableSettings(_Section):
     columns: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     where: str | None = None
+    on_schema_change: SchemaChange = SchemaChange.FAIL
 
     @field_validator("name")
     @classmethod

@@ -30,7 +30,7 @@ from sync.locking.lease import take_lease
 from sync.locking.lock import ASK_AGAIN_S
 from sync.model import Only, Progress, RunStatus, Verdict
 from sync.order import Order
-from sync.pairing.pair import chosen_tables, look, pair_tables
+from sync.pairing.pair import chosen_tables, look, pair_all
 from sync.planning import plan_range
 from sync.queueing import new_run_id
 from sync.runner import Runner
@@ -193,7 +193,12 @@ class Starting:
         parts.engine.start(lease.run_id, Runner(order))
 
     def _pairs(
-        self, request: RunRequest, *, reading: Connection, writing: Connection
+        self,
+        request: RunRequest,
+        *,
+        reading: Connection,
+        writing: Connection,
+        adds: bool = True,
     ) -> Sequence[TablePair]:
         """Every table of a request, looked at on both sides. Raises SchemaError, ConnectError."""
         parts = self._parts
@@ -203,7 +208,7 @@ class Starting:
         )
         zone = parts.settings.zone
         with asking(parts.target):
-            pairs = [pair_tables(table, source=there, target=here, zone=zone) for table in tables]
+            pairs = pair_all(tables, request.days, source=there, target=here, zone=zone, adds=adds)
             writing.rollback()
         return pairs
 
@@ -305,7 +310,7 @@ class Starting:
             writing = (
                 target.execution_options(isolation_level="REPEATABLE READ") if snapshot else target
             )
-            pairs = self._pairs(request, reading=reading, writing=writing)
+            pairs = self._pairs(request, reading=reading, writing=writing, adds=False)
             verifier = Verifier(
                 (parts.source, reading), (parts.target, writing), zone=parts.settings.zone
             )

@@ -10,16 +10,13 @@ import threading
 from collections import Counter, deque
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import reduce
 from typing import TYPE_CHECKING
 
-from sync.errors import N_
 from sync.model import LogLine, PartitionStatus, PartitionView, PlanState, Progress, Sample
 from sync.store import Tick
 from sync.told import Told
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from datetime import date
 
     from sync.clock import Clock
@@ -201,16 +198,3 @@ class Tracker:
         with self._guard:
             self._changed = {(p.table, p.day): p for p in tick.partitions} | self._changed
             self._events = [*tick.events, *self._events]
-
-
-def together(errors: Iterable[Told], *, limit: int = 3) -> Told:
-    """The first few different errors as one, and how many more there are."""
-    different = list(dict.fromkeys(errors))
-    first, left = different[:limit], len(different) - limit
-    if left > 0:
-        first.append(Told(N_("And {count} more."), count=left))
-    return reduce(_followed, first)
-
-
-def _followed(one: Told, other: Told) -> Told:
-    return Told(N_("{one}"), hint=N_("{other}"), one=one, other=other)

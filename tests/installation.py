@@ -16,6 +16,7 @@ from typing import Any, Literal, Protocol
 from sqlalchemy import URL, Connection
 
 from sync.copying.group import Mover, Way
+from sync.doctor.databases import look_at_tables
 from sync.model import DateRange, PartitionStatus, RunId, RunRequest, RunView
 from sync.operations import Operations
 from sync.settings import FILE_NAME, load
@@ -209,6 +210,16 @@ class Installation:
             check=False,
             timeout=COMMAND_TIMEOUT_S,
         )
+
+    def warned(self) -> list[str]:
+        """What `check` says of the tables beside what is well; far sooner than a whole check."""
+        parts = self.operations()._parts  # noqa: SLF001 - one look of many
+        source, target = parts.source, parts.target
+        with source.connect() as reading, target.connect(reads=True) as writing:
+            found = look_at_tables(
+                parts.settings, source=source, target=target, reading=reading, writing=writing
+            )
+            return [finding.told.sentence() for finding in found if not finding.ok]
 
     def partitions(self, run_id: RunId) -> dict[tuple[str, str], PartitionStatus]:
         """Table and day to what became of it in a run, as the store says."""

@@ -23,8 +23,23 @@ ADVICE = {
         "It was tried {attempts} times. Check the connection, then resume the run."
     ),
     Failure.DUPLICATE_KEY: N_(
-        "Another row of the target or the source has the same unique values."
+        "Another row of the target or the source has the same unique values. If it stands on"
+        " another day of the target, sync that day too, in one range with this one."
     ),
+    Failure.OTHER_ROW: N_(
+        "Another row of the target or the source excludes it. If it stands on another day of the"
+        " target, sync that day too, in one range with this one."
+    ),
+    Failure.FOREIGN_KEY: N_(
+        "Rows that name each other must stand in the target together. Sync the rows that lack, or"
+        " delete those that name what is gone."
+    ),
+    Failure.NULL: N_("Let that column of the target be NULL, or mend the source."),
+    Failure.CHECK: N_(
+        "The target's constraint or partitions do not allow that row: alter them, or mend the"
+        " source."
+    ),
+    Failure.ALTERED: N_("The table has changed since the run began. Start again."),
     Failure.RIGHTS: N_("The target must be writable for the sync's user."),
     Failure.NO_ROOM: N_("Make room on the target's disk, then resume the run."),
     Failure.CANCELLED: N_("An administrator or a timeout ended the statement. Resume the run."),
@@ -38,9 +53,11 @@ def kind_of(error: BaseException) -> Failure:
 
 
 def not_made(pair: TablePair, error: BaseException) -> CopyError:
-    """Why a table that the target lacks could not be made there."""
+    """Why a table, or columns, that the target lacks could not be made there."""
     return CopyError(
-        N_("The table {table} cannot be made in the target: {reason}"),
+        N_("Columns cannot be added to {table} in the target: {reason}")
+        if pair.exists
+        else N_("The table {table} cannot be made in the target: {reason}"),
         hint=N_("Make what it needs there by hand, or grant the sync's user the right to."),
         table=pair.name,
         reason=reason(error),

@@ -172,6 +172,8 @@ def _replace(mover: Mover, group: Group, lease: Lease, *, moved: bool) -> Moved:
         transaction.commit()
     except DRIVER_ERRORS as error:
         # The answer was lost, not the commit: never try again blindly.
+        with suppress(*DRIVER_ERRORS):
+            transaction.rollback()  # a constraint that could wait until now has refused it
         if failure(error) is not Failure.DISCONNECTED or not mover.settled(group, lease):
             raise
     return Moved(rows_by_day=rows, elsewhere=tuple(elsewhere))

@@ -28,6 +28,11 @@ class Failure(StrEnum):
     DISCONNECTED = "disconnected"
     TRANSIENT = "transient"
     DUPLICATE_KEY = "duplicate_key"
+    OTHER_ROW = "other_row"
+    FOREIGN_KEY = "foreign_key"
+    NULL = "null"
+    CHECK = "check"
+    ALTERED = "altered"
     RIGHTS = "rights"
     NO_ROOM = "no_room"
     CANCELLED = "cancelled"
@@ -55,6 +60,9 @@ SQLITE = {
     "SQLITE_CONSTRAINT_PRIMARYKEY": Failure.DUPLICATE_KEY,
     "SQLITE_CONSTRAINT_UNIQUE": Failure.DUPLICATE_KEY,
     "SQLITE_CONSTRAINT_ROWID": Failure.DUPLICATE_KEY,
+    "SQLITE_CONSTRAINT_FOREIGNKEY": Failure.FOREIGN_KEY,
+    "SQLITE_CONSTRAINT_NOTNULL": Failure.NULL,
+    "SQLITE_CONSTRAINT_CHECK": Failure.CHECK,
     "SQLITE_READONLY": Failure.RIGHTS,
     "SQLITE_PERM": Failure.RIGHTS,
     "SQLITE_FULL": Failure.NO_ROOM,
@@ -85,6 +93,11 @@ def _postgres_failure(error: psycopg2.Error) -> Failure:
         (TRANSIENT, Failure.TRANSIENT),
         (DISCONNECTED, Failure.DISCONNECTED),
         ((psycopg2.errors.UniqueViolation,), Failure.DUPLICATE_KEY),
+        ((psycopg2.errors.ExclusionViolation,), Failure.OTHER_ROW),
+        ((psycopg2.errors.ForeignKeyViolation,), Failure.FOREIGN_KEY),
+        ((psycopg2.errors.NotNullViolation,), Failure.NULL),
+        ((psycopg2.errors.CheckViolation,), Failure.CHECK),
+        ((psycopg2.errors.UndefinedColumn, psycopg2.errors.UndefinedTable), Failure.ALTERED),
         (RIGHTS, Failure.RIGHTS),
         ((psycopg2.errors.DiskFull,), Failure.NO_ROOM),
         ((psycopg2.errors.QueryCanceled,), Failure.CANCELLED),

@@ -342,10 +342,13 @@ class Ledger:
             {"points": json.dumps(points)},
         )
 
-    def forget_checkpoints(self, connection: Connection, table: str, days: list[date]) -> None:
-        """Remove the checkpoints of some days: their rows are no longer what was committed."""
+    def forget_checkpoints(
+        self, connection: Connection, table: str, days: list[date] | None = None
+    ) -> None:
+        """Remove the checkpoints of some days, or all: their rows are not what was committed."""
         c = self.checkpoint.c
-        connection.execute(delete(self.checkpoint).where(c.table_name == table, c.day.in_(days)))
+        these = [] if days is None else [c.day.in_(days)]
+        connection.execute(delete(self.checkpoint).where(c.table_name == table, *these))
 
 
 def _on_one_line(statement: str) -> str:

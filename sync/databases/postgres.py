@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from sync.settings import RunSettings
 
 # pg_dump's own choice (setup_connection in pg_dump.c): text forms that every server reads back
-# unchanged.
+# unchanged; and an error where row security would hide rows.
 EXACT_TEXT = {
     "TimeZone": "UTC",
     "DateStyle": "ISO",
@@ -39,6 +39,7 @@ EXACT_TEXT = {
     "extra_float_digits": "3",
     "client_encoding": "UTF8",
     "bytea_output": "hex",
+    "row_security": "off",
 }
 # Compiling a digest over many columns would take longer than the digest.
 PLAIN = {"jit": "off"}

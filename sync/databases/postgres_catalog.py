@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
+from sync.databases.postgres_rules import rules
 from sync.databases.shape import Column, DateClass, Table
 
 if TYPE_CHECKING:
@@ -31,13 +32,6 @@ INDEXES_OF = text("""
     WHERE i.indrelid = :oid AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
       AND k.position <= i.indnkeyatts
     GROUP BY i.indexrelid, i.indisprimary, i.indisunique""")
-# Tables whose rows go, or change, when rows of this one are deleted.
-FOLLOWERS_OF = text("""
-    SELECT DISTINCT conrelid::regclass::text FROM pg_constraint
-    WHERE confrelid = :oid AND contype = 'f' AND confdeltype IN ('c', 'n', 'd')""")
-TRIGGERS_OF = text("""
-    SELECT count(*) FROM pg_trigger
-    WHERE tgrelid = :oid AND NOT tgisinternal AND tgenabled <> 'D'""")
 UNKNOWN_TYPES = text("""
     SELECT DISTINCT type FROM unnest(CAST(:types AS text[])) AS type
     WHERE to_regtype(type) IS NULL ORDER BY type""")
@@ -74,8 +68,7 @@ def table(connection: Connection, schema: str | None, name: str) -> Table | None
         key=next((tuple(index.columns) for index in indexes if index.indisprimary), ()),
         unique=tuple(frozenset(index.columns) for index in indexes if index.indisunique),
         indexed=frozenset(index.columns[0] for index in indexes),
-        followers=tuple(connection.execute(FOLLOWERS_OF, {"oid": found.oid}).scalars()),
-        triggered=bool(connection.scalar(TRIGGERS_OF, {"oid": found.oid})),
+        rules=rules(connection, found.oid),
     )
 
 

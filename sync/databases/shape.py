@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from sync.databases.rules import NONE_KNOWN, Rules
+
 
 class DateClass(StrEnum):
     """How a date column counts days (the zone matters to TIMESTAMPTZ alone)."""
@@ -35,8 +37,7 @@ class Table:
     """A table as it stands in a database. `schema` is None where the engine has none.
 
     `key` is the primary key, in order; `unique` are the column sets of all unique indexes,
-    `indexed` the first columns of all indexes. `followers` are tables whose rows go or change when
-    rows of this one are deleted; `triggered` tells that somebody's triggers may do more.
+    `indexed` the first columns of all indexes; `rules` what else its database demands of its rows.
     """
 
     schema: str | None
@@ -45,8 +46,7 @@ class Table:
     key: tuple[str, ...] = ()
     unique: tuple[frozenset[str], ...] = ()
     indexed: frozenset[str] = frozenset()
-    followers: tuple[str, ...] = ()
-    triggered: bool = False
+    rules: Rules = NONE_KNOWN
 
     def column(self, name: str) -> Column | None:
         """The column of that exact name, or None."""

@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from sync.databases import days as bounds
 from sync.databases.digest import MD5, Md5Sums, Row, row_md5
 from sync.databases.failures import reason
+from sync.databases.rules import Rules
 from sync.databases.shape import Column, DateClass, Table, date_class, quoted
 from sync.errors import N_, ConnectError, SchemaError
 from sync.model import DateRange
@@ -122,10 +123,19 @@ class SqliteDatabase:
             unique=(frozenset(key), *self._unique_indexes(connection, name))
             if key
             else self._unique_indexes(connection, name),
-            triggered=connection.exec_driver_sql(
-                "SELECT 1 FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ?", (name,)
-            ).first()
-            is not None,
+            rules=Rules(
+                filled=frozenset(
+                    row.name
+                    for row in info
+                    if row.dflt_value is not None or (row.pk and row.type.upper() == "INTEGER")
+                ),
+                triggers=tuple(
+                    connection.exec_driver_sql(
+                        "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ?",
+                        (name,),
+                    ).scalars()
+                ),
+            ),
         )
 
     def _unique_indexes(self, connection: Connection, name: str) -> tuple[frozenset[str], ...]:

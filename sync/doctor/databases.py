@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from sync.databases.pooler import Pooling, pooling
 from sync.doctor.finding import Finding, failed
 from sync.errors import N_, BatchSyncError
+from sync.pairing.changes import left_alone, will_add
 from sync.pairing.pair import look, pair_tables
+from sync.pairing.rules import circle, warnings_of
 from sync.told import Told
 
 if TYPE_CHECKING:
@@ -121,12 +123,14 @@ def look_at_tables(
     )
     for table in settings.tables:
         try:
-            yield _fits(pair_tables(table, source=there, target=here, zone=settings.zone))
+            yield from _fits(pair_tables(table, source=there, target=here, zone=settings.zone))
         except BatchSyncError as error:
             yield failed(Told(TABLE, table=table.target), error)
+    if told := circle([table for table in here.tables.values() if table]):
+        yield Finding(name=Told(N_("tables")), ok=None, told=told)
 
 
-def _fits(pair: TablePair) -> Finding:
+def _fits(pair: TablePair) -> Iterator[Finding]:
     stands = N_("It stands in the target; date column {column} ({type}), key {key}.")
     to_make = N_("It will be made in the target; date column {column} ({type}), key {key}.")
     told = Told(
@@ -136,4 +140,11 @@ def _fits(pair: TablePair) -> Finding:
         type=pair.date_column.type,
         key=", ".join(pair.key) or Told(N_("none")),
     )
-    return Finding(name=Told(TABLE, table=pair.name), ok=True, told=told)
+    name = Told(TABLE, table=pair.name)
+    yield Finding(name=name, ok=True, told=told)
+    warnings = [
+        *(will_add(pair.target, column) for column in pair.added),
+        *left_alone(pair),
+        *warnings_of(pair.target, pair.columns),
+    ]
+    yield from (Finding(name=name, ok=None, told=warning) for warning in warnings)

@@ -1,5 +1,7 @@
 """The tables of the settings on both sides, checked to fit before a run is made.
 
-pair.py  what a table is on both sides
-fit.py   what must hold for it to fit
+pair.py     what a table is on both sides
+fit.py      what must hold for it to fit
+changes.py  how its columns differ, and what would mend that
+rules.py    what else the target demands, and which table goes first
 """

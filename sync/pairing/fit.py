@@ -59,17 +59,19 @@ def date_column_of(table: Table, name: str, database: Database) -> Column:
     return column
 
 
-def columns_to_copy(table: Table, settings: TableSettings) -> tuple[str, ...]:
-    written = [column.name for column in table.columns if not column.generated]
-    for name in (*settings.columns, *settings.exclude, *settings.key):
-        if table.column(name) is None:
-            raise SchemaError(
-                N_("Table {table} in the source has no column {column}, which the settings name."),
-                hint=N_("Its columns are: {columns}."),
-                table=settings.name,
-                column=name,
-                columns=", ".join(written),
-            )
+def columns_to_copy(table: Table, here: Table | None, settings: TableSettings) -> tuple[str, ...]:
+    """What is copied, in the source's order; a computed value, too, where the target keeps it."""
+    kept = {column.name for column in here.columns if not column.generated} if here else set()
+    written = [c.name for c in table.columns if not c.generated or c.name in kept]
+    named = dict.fromkeys((*settings.columns, *settings.exclude, *settings.key))
+    if unknown := [name for name in named if table.column(name) is None]:
+        raise SchemaError(
+            N_("Table {table} in the source has no column {column}, which the settings name."),
+            hint=N_("Its columns are: {columns}."),
+            table=settings.name,
+            column=", ".join(unknown),
+            columns=", ".join(written),
+        )
     wanted = settings.columns or tuple(written)
     chosen = tuple(name for name in written if name in wanted and name not in settings.exclude)
     if settings.date_column not in chosen:
@@ -139,23 +141,11 @@ def refuse_bad_where(there: Table, settings: TableSettings, source: Side) -> Non
 
 def refuse_followers(table: Table, target: Database) -> None:
     """A day is deleted before its rows come anew: what follows a deleted row would be gone."""
-    if table.followers:
+    if followers := table.rules.followers:
         raise SchemaError(
             N_("In the target {address}, rows of {followers} go or change when {table}'s go."),
             hint=N_("Let their foreign keys be ON DELETE NO ACTION, DEFERRABLE, or drop them."),
             address=target.address,
-            followers=", ".join(table.followers),
+            followers=", ".join(followers),
             table=table.name,
-        )
-
-
-def refuse_missing_columns(table: Table, columns: tuple[str, ...], target: Database) -> None:
-    lacking = [name for name in columns if table.column(name) is None]
-    if lacking:
-        raise SchemaError(
-            N_("Table {table} in the target {address} lacks the columns {columns}."),
-            hint=N_("Add them there, or name them in exclude."),
-            table=table.name,
-            address=target.address,
-            columns=", ".join(lacking),
         )

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 from sync.databases.digest import Digested, entries
 from sync.databases.failures import DRIVER_ERRORS, Failure, failure, reason
 from sync.databases.shape import Column, Table
-from sync.errors import N_, ConnectError, SchemaError, UnknownTable
-from sync.pairing import fit
+from sync.errors import N_, ConnectError, SchemaError, UnknownTable, together
+from sync.model import SchemaChange
+from sync.pairing import changes, fit, rules
 from sync.settings import split_name
 
 if TYPE_CHECKING:
@@ -25,7 +26,10 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from sync.databases.port import Database, Role
+    from sync.model import DateRange
     from sync.settings import TableSettings
+
+TOLD_MAX = 200  # differences
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +38,9 @@ class TablePair:
 
     `columns` are copied, in this order; `binary` tells that both sides write them alike. `key`
     identifies a row; `key_enforced` that the target refuses a second row of one key by itself.
-    `exists` is False while the target's table is still to be made.
+    `exists` is False while the target's table is still to be made; `added` are columns that it
+    lacks still. `must_have` columns may be NULL in the source alone. Tables of an earlier
+    `generation` go first: a later one's rows name theirs.
     """
 
     name: str
@@ -50,6 +56,9 @@ class TablePair:
     definition: str
     exists: bool
     digest_kind: str
+    added: tuple[Column, ...] = ()
+    must_have: tuple[str, ...] = ()
+    generation: int = 0
 
     def digested(self, role: Role) -> Digested:
         """What a digest of its rows covers on one of the two sides: all that is copied."""
@@ -123,8 +132,34 @@ def _look(
         ) from None
 
 
+def pair_all(
+    settings: Sequence[TableSettings],
+    days: DateRange,
+    *,
+    source: Side,
+    target: Side,
+    zone: ZoneInfo,
+    adds: bool = True,
+) -> list[TablePair]:
+    """Every table on both sides, in the order in which they go; `adds` unless to compare only.
+
+    Raises one SchemaError that tells of all that does not fit.
+    """
+    pairs, wrong = [], []
+    for table in settings:
+        try:
+            pairs.append(pair_tables(table, source=source, target=target, zone=zone, adds=adds))
+        except SchemaError as error:
+            wrong.append(error.told)
+    if wrong:
+        raise SchemaError(N_("{reason}"), hint="", reason=together(wrong, limit=TOLD_MAX))
+    if adds:
+        changes.refuse_nulls(pairs, days, source=source, target=target.database, zone=zone)
+    return rules.by_generation(pairs)
+
+
 def pair_tables(
-    settings: TableSettings, *, source: Side, target: Side, zone: ZoneInfo
+    settings: TableSettings, *, source: Side, target: Side, zone: ZoneInfo, adds: bool = True
 ) -> TablePair:
     """One table on both sides. Raises SchemaError where it is missing or does not fit."""
     there, here = source.tables[settings.name], target.tables[settings.name]
@@ -140,17 +175,23 @@ def pair_tables(
         )
     fit.refuse_same_table(there, settings, source=source, target=target)
     date_column = fit.date_column_of(there, settings.date_column, source.database)
-    columns = fit.columns_to_copy(there, settings)
+    columns = fit.columns_to_copy(there, here, settings)
     key = fit.key_of(there, settings, columns)
-    made = here or _table_to_make(there, settings, columns, key, target)
+    made, added = (
+        (_table_to_make(there, settings, columns, key, target), ())
+        if here is None
+        else _with_all(there, here, settings, columns, target, adds=adds)
+    )
     target_date = fit.date_column_of(made, settings.date_column, target.database)
     fit.refuse_other_class(settings, date_column, target_date)
     fit.refuse_bad_where(there, settings, source)
-    fit.refuse_missing_columns(made, columns, target.database)
     fit.refuse_followers(made, target.database)
+    rules.refuse_policed(there, source.database)
+    rules.refuse_policed(made, target.database)
     definition = {
         "source": source.identity,
-        "table": settings.model_dump(mode="json"),
+        # How a difference was mended says nothing of the rows.
+        "table": settings.model_dump(mode="json", exclude={"on_schema_change"}),
         "zone": zone.key,
         "columns": columns,
     }
@@ -169,7 +210,32 @@ def pair_tables(
         definition=hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest(),
         exists=here is not None,
         digest_kind=_digest_kind(source, target),
+        added=added,
+        must_have=changes.must_have(there, made, columns, settings.date_column) if here else (),
     )
+
+
+def _with_all(
+    there: Table,
+    here: Table,
+    settings: TableSettings,
+    columns: tuple[str, ...],
+    target: Side,
+    *,
+    adds: bool,
+) -> tuple[Table, tuple[Column, ...]]:
+    """The target's table as it will be once it has all columns, and those that it lacks still."""
+    lacking = tuple(name for name in columns if here.column(name) is None)
+    wanted = _table_to_make(there, settings, lacking, (), target).columns if lacking else ()
+    # Rows that stand there would have no date.
+    adds &= settings.on_schema_change is SchemaChange.ADD_COLUMNS
+    adds &= settings.date_column not in lacking
+    wrong = changes.differences(
+        there, here, columns, lacking=() if adds else wanted, target=target.database
+    )
+    if wrong:
+        raise SchemaError(N_("{reason}"), hint="", reason=together(wrong, limit=TOLD_MAX))
+    return changes.with_added(here, wanted), wanted
 
 
 def _digest_kind(source: Side, target: Side) -> str:

@@ -90,7 +90,7 @@ def test_what_is_asked_must_make_sense(
         (table("orders", "Day"), "has no column Day. Set date_column to one of: day"),
         (table("orders", "note"), "Column note of orders in the source"),
         (table("kept", "day"), "kept is date in the source but timestamp with time zone"),
-        (table("orders", "day", target_name="less"), "lacks the columns note. Add them there"),
+        (table("orders", "day", target_name="less"), "no column note (text), which the source has"),
         (table("orders", "day", columns=["day", "no"]), "has no column no, which the settings"),
         (table("orders", "day", exclude=["id"], key=["id"]), "key id of orders is not among"),
         (table("orders", "day", where="nonsense = 1"), 'column "nonsense" does not exist'),

@@ -3,18 +3,20 @@
 import contextlib
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sync.model import CancelMode, PartitionStatus, RunStatus
-from tests.installation import Both, Installation, Side, SqliteSide, asked, table, until
+from sync.operations import Operations
+from tests.installation import Both, Installation, Interposed, Side, SqliteSide, asked, table, until
 from tests.servers import ADMIN, Databases, PostgresServer
 
 MONDAY, TUESDAY, WEDNESDAY = DAYS = "2025-01-06", "2025-01-07", "2025-01-08"
 KEYED = "CREATE TABLE orders (id INTEGER PRIMARY KEY, day DATE, note TEXT)"
-STRICT = KEYED.replace("note TEXT", "note TEXT NOT NULL")
+STRICT = KEYED.replace("note TEXT", "note TEXT CHECK (note IS NOT NULL)")
 ALL = "SELECT * FROM orders"
 DONE, FAILED = PartitionStatus.DONE, PartitionStatus.FAILED
 # More than waits in a pipe.
@@ -57,7 +59,7 @@ def test_a_bad_day_spoils_only_itself_and_resume_does_only_that(
     assert (
         failed.status,
         list(installation.partitions(failed.id).values()),
-        [word in str(failed.error) for word in (f"orders on {TUESDAY}", "note", "Mend the cause")],
+        [word in str(failed.error) for word in (f"orders on {TUESDAY}", "note", "mend the source")],
         there,
         ended.status,
         list(installation.partitions(resumed)),
@@ -73,6 +75,40 @@ def test_a_bad_day_spoils_only_itself_and_resume_does_only_that(
         source,
         None,
     )
+
+
+@only_postgresql
+def test_a_bug_in_one_of_several_copying_threads_fails_the_run(both: Both, tmp_path: Path) -> None:
+    run = {"max_parallel": 2, "group_rows": 1}
+    installation = both.installation(tmp_path, table("orders", "day"), run=run)
+    operations = installation.operations()
+    parts = operations._parts  # noqa: SLF001 - a port is wrapped
+
+    bug_met = threading.Event()
+    movers: list[Wrapped] = []
+
+    class Way(Interposed):
+        def mover(self) -> Any:
+            movers.append(Wrapped(super().mover()))
+            return movers[-1]
+
+    class Wrapped:
+        def __init__(self, mover: Any) -> None:
+            self.mover = mover
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.mover, name)
+
+        def delete_days(self, group: Any) -> None:
+            if self is movers[0]:
+                assert bug_met.wait(20)
+                return self.mover.delete_days(group)
+            bug_met.set()
+            raise LookupError(group.days)
+
+    operations = Operations(replace(parts, way=lambda run_id: Way(parts.way(run_id), list)))
+    ended = operations.wait(operations.start(asked(MONDAY, WEDNESDAY)), timeout_s=60)
+    assert (ended.status, "LookupError" in str(ended.error)) == (RunStatus.FAILED, True)
 
 
 @only_postgresql

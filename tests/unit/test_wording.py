@@ -21,6 +21,7 @@ from sync.errors import (
     CopyError,
     LeaseHeld,
     UnknownTable,
+    together,
 )
 from sync.model import (
     Conflict,
@@ -34,7 +35,6 @@ from sync.model import (
     Verdict,
 )
 from sync.told import Told
-from sync.tracking import together
 
 PACKAGE = Path(sync.__file__).parent
 CHINESE = wording.LOCALE_DIR / "zh_CN" / "LC_MESSAGES" / "batch_sync.po"
