@@ -85,7 +85,7 @@ def test_a_bug_in_one_of_several_copying_threads_fails_the_run(both: Both, tmp_p
     parts = operations._parts  # noqa: SLF001 - a port is wrapped
 
     bug_met = threading.Event()
-    movers: list[Wrapped] = []
+    movers: list[Any] = []
 
     class Way(Interposed):
         def mover(self) -> Any:

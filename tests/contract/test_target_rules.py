@@ -146,8 +146,7 @@ def test_tables_go_in_the_order_of_their_foreign_keys_and_may_be_replaced_again(
     assert (ends, same(family)) == ([None] * 3, True)
 
 
-@pytest.mark.parametrize("how", ["", "ON DELETE RESTRICT"])
-@pytest.mark.parametrize("synced", [True, False], ids=["synced", "not synced"])
+@pytest.mark.parametrize(("how", "synced"), [("", True), ("ON DELETE RESTRICT", False)])
 def test_a_foreign_key_that_cannot_wait_is_told_before_rows_move_with_what_lets_it_wait(
     family: Both, tmp_path: Path, how: str, *, synced: bool
 ) -> None:
