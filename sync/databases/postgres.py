@@ -130,7 +130,8 @@ class PostgresDatabase:
 
     def table(self, connection: Connection, schema: str | None, name: str) -> Table | None:
         """The table or view of that exact name, or None."""
-        return catalog.table(connection, schema or self.schema, name)
+        written = self.role == "target"
+        return catalog.table(connection, schema or self.schema, name, written=written)
 
     def count_by_day(
         self,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import text
 
 from sync.databases.postgres_rules import rules
+from sync.databases.rules import Rules
 from sync.databases.shape import Column, DateClass, Table
 
 if TYPE_CHECKING:
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
 
 FIRST_USER_OID = 16_384  # FirstNormalObjectId: below it, types are the same on every server
 TABLE_OF = text("""
-    SELECT c.oid, n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    SELECT c.oid, n.nspname, row_security_active(c.oid) AS policed
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relname = :name AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
       AND (n.nspname = :schema
            OR (CAST(:schema AS text) IS NULL AND pg_table_is_visible(c.oid)))""")
@@ -42,8 +44,11 @@ DATE_CLASSES = {
 }
 
 
-def table(connection: Connection, schema: str | None, name: str) -> Table | None:
-    """The table or view of that exact name, or None; on the search path without a `schema`."""
+def table(connection: Connection, schema: str | None, name: str, *, written: bool) -> Table | None:
+    """The table or view of that exact name, or None; on the search path without a `schema`.
+
+    What its database demands of rows is asked where it is `written`.
+    """
     found = connection.execute(TABLE_OF, {"schema": schema, "name": name}).first()
     if found is None:
         return None
@@ -68,7 +73,9 @@ def table(connection: Connection, schema: str | None, name: str) -> Table | None
         key=next((tuple(index.columns) for index in indexes if index.indisprimary), ()),
         unique=tuple(frozenset(index.columns) for index in indexes if index.indisunique),
         indexed=frozenset(index.columns[0] for index in indexes),
-        rules=rules(connection, found.oid),
+        rules=rules(connection, found.oid, policed=found.policed)
+        if written
+        else Rules(oid=found.oid, policed=found.policed),
     )
 
 
