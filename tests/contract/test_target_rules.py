@@ -173,6 +173,59 @@ def test_a_foreign_key_that_cannot_wait_is_told_before_rows_move_with_what_lets_
     assert same(family) or not synced
 
 
+def test_rows_of_one_table_that_name_each_other_go_together_or_are_told(
+    postgresql: Both, tmp_path: Path
+) -> None:
+    tree = "CREATE TABLE tree (id INTEGER PRIMARY KEY, day DATE, above INTEGER {})"
+    postgresql.source.execute(tree.format(""))
+    postgresql.source.insert("tree", [(1, MONDAY, None), (2, MONDAY, 1), (3, TUESDAY, 1)])
+    postgresql.target.execute(tree.format("CONSTRAINT grows REFERENCES tree"))
+    whole = postgresql.installation(tmp_path / "whole", table("tree", "day"))
+    single = postgresql.installation(tmp_path / "day", table("tree", "day"), run={"group_rows": 1})
+    errors = [whole.run(*DAYS).error, whole.run(*DAYS).error, whole.run(TUESDAY).error]
+    told = [str(whole.run(MONDAY).error), str(single.run(*DAYS).error)]
+    assert errors == [None] * 3
+    assert all("that are to be replaced (grows, such as above = 1)" in words for words in told)
+    source, target = postgresql.rows("SELECT * FROM tree")
+    assert target == source
+
+
+def test_rows_that_our_role_may_not_read_are_told_by_the_server(
+    family: Both, postgres: PostgresServer, tmp_path: Path
+) -> None:
+    family.target.execute(ORDERS)
+    installation = family.installation(tmp_path, BOTH_TABLES[1])
+    assert installation.run(*DAYS).error is None
+    admin = postgres.connect(str(make_url(family.target.url).database), user="postgres")
+    admin.autocommit = True
+    with admin.cursor() as cursor:
+        cursor.execute(LINES.format("CONSTRAINT of_order REFERENCES orders"))
+        cursor.execute(f"INSERT INTO lines VALUES (1, '{TUESDAY}', 1)")
+    admin.close()
+    told = str(installation.run(MONDAY).error)
+    assert ("of_order" in told, "(id)=(1) is still referenced" in told) == (True, True), told
+
+
+def test_unique_values_that_changed_places_between_days_come_in_one_range(
+    both: Both, tmp_path: Path
+) -> None:
+    both.source.execute(ORDERS)
+    both.source.insert("orders", ROWS)
+    both.target.execute(ORDERS.replace("note TEXT", "note TEXT UNIQUE"))
+    installation = both.installation(tmp_path, table("orders", "day"))
+    assert installation.run(*DAYS).error is None
+    both.source.execute(
+        "UPDATE orders SET note = CASE id WHEN 1 THEN 'd' ELSE 'a' END WHERE id IN (1, 4)"
+    )
+    alone, together = installation.run(MONDAY), installation.run(*DAYS)
+    source, target = both.rows("SELECT * FROM orders")
+    assert ("in one range with this one" in str(alone.error), together.error, target) == (
+        True,
+        None,
+        source,
+    )
+
+
 def test_tables_in_a_circle_are_told_by_check(family: Both, tmp_path: Path) -> None:
     family.target.execute(ORDERS)
     family.target.execute(LINES.format("REFERENCES orders DEFERRABLE"))
