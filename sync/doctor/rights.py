@@ -118,6 +118,9 @@ class Rights:
         schema, role = self._target.schema or "", _Role(writing)
         to_make = self._to_make(writing, reading) if reading else {}
         made = self._ledger.statements(writing)
+        found = (table for table in self._side(self._target, writing).tables.values() if table)
+        # Without them a run does all the same, save to move sequences on.
+        sequences = [s.lacking for table in found for s in table.rules.sequences if s.lacking]
         rights = [
             role.database(temporary=True),
             role.schema(schema),
@@ -131,6 +134,7 @@ class Rights:
                 )
                 for table in self._settings.tables
             ),
+            Right("", tuple(sequences)),
             role.identity(),
         ]
         yield _finding(self._target, role.user, rights)

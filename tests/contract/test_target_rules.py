@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 
+from sync.databases.postgres import PostgresDatabase
+from sync.doctor.rights import Rights
 from sync.errors import SchemaError
 from sync.model import RunStatus
-from tests.installation import Both, table
+from tests.installation import Both, Installation, table
 from tests.servers import PostgresServer
 
 MONDAY, TUESDAY = DAYS = "2025-01-06", "2025-01-07"
@@ -339,11 +341,27 @@ def test_a_sequence_that_our_role_may_not_move_is_told_and_fails_nothing(
         cursor.execute(ORDERS.replace("id INTEGER", "id SERIAL"))
         cursor.execute("GRANT SELECT, INSERT, DELETE ON orders TO loader")
         installation = postgresql.installation(tmp_path, table("orders", "day"))
-        told = installation.warned()
-        assert any("public.orders_id_seq of orders.id cannot" in words for words in told)
         run = installation.run(*DAYS)
         assert (run.error, "sequence.unmoved" in installation.events(run.id)) == (None, True)
+        told, grants = installation.warned(), target_grants(installation)
+        assert any("public.orders_id_seq of orders.id cannot" in words for words in told)
+        grant = "GRANT SELECT, UPDATE ON SEQUENCE public.orders_id_seq TO loader;"
+        assert grant in grants
+        cursor.execute(grant)
+        assert (installation.warned(), grant in target_grants(installation)) == ([], False)
     admin.close()
+
+
+def target_grants(installation: Installation) -> tuple[str, ...]:
+    """What `check --grants` prints for the target."""
+    parts = installation.operations()._parts  # noqa: SLF001 - one look of many
+    assert isinstance(parts.source, PostgresDatabase)
+    assert isinstance(parts.target, PostgresDatabase)
+    rights = Rights(
+        parts.settings, source=parts.source, target=parts.target, ledger=parts.lock.ledger
+    )
+    with parts.target.connect(reads=True) as writing:
+        return next(iter(rights.look_at_target(writing, None))).statements
 
 
 def test_what_the_source_computes_is_copied_where_the_target_keeps_it(
