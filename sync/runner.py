@@ -146,15 +146,9 @@ class Runner:
 
     def _verdict(self) -> tuple[RunStatus, Told | None]:
         """How a run ended that walked through its whole plan."""
-        failed, held = (
-            self._tracker.count(s) for s in (PartitionStatus.FAILED, PartitionStatus.HELD_BACK)
-        )
-        if failed or held:
-            text = N_("{count} partitions were held back: the target has far more rows ({which}).")
-            hint = N_("If the source is right, let them through: --allow-shrink, or the tick.")
-            which = self._tracker.some(PartitionStatus.HELD_BACK)
-            told = [Told(text, hint=hint, count=held, which=which)] if held else []
-            return RunStatus.FAILED, together([*self._errors, *told])
+        held = self._tracker.held_back()
+        if held or self._tracker.count(PartitionStatus.FAILED):
+            return RunStatus.FAILED, together([*self._errors, *held])
         return RunStatus.SUCCEEDED, None
 
     def _finish(self, status: RunStatus, error: Told | None) -> None:

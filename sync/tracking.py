@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from sync.errors import N_
 from sync.model import LogLine, PartitionStatus, PartitionView, PlanState, Progress, Sample
 from sync.store import Tick
 from sync.told import Told
@@ -134,11 +135,17 @@ class Tracker:
         with self._guard:
             return self._statuses[status]
 
-    def some(self, status: PartitionStatus, limit: int = 3) -> str:
-        """The first few partitions in a status."""
+    def held_back(self, limit: int = 3) -> list[Told]:
+        """That partitions were held back, if any were."""
+        held = PartitionStatus.HELD_BACK
         with self._guard:
-            found = [f"{p.table} {p.day}" for p in self._partitions.values() if p.status is status]
-        return ", ".join(found[:limit]) + (", …" if len(found) > limit else "")
+            found = [f"{p.table} {p.day}" for p in self._partitions.values() if p.status is held]
+        if not found:
+            return []
+        text = N_("{count} partitions were held back: the target has far more rows ({which}).")
+        hint = N_("If the source is right, let them through: --allow-shrink, or the tick.")
+        which = ", ".join(found[:limit]) + (", …" if len(found) > limit else "")
+        return [Told(text, hint=hint, count=len(found), which=which)]
 
     def progress(self) -> Progress:
         """How far the run is now."""
