@@ -37,6 +37,7 @@ DIGEST = "tests/contract/test_digest.py::test_"
 FENCE = "tests/contract/test_fence.py::test_"
 LOCKS = "tests/contract/test_locks.py::"
 LOCKING = "tests/contract/test_locking.py::test_"
+RULES = "tests/contract/test_target_rules.py::test_"
 TAKEOVER = "tests/crash/test_takeover.py::test_"
 COMPARE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call"
 MUTATIONS = (
@@ -200,6 +201,35 @@ MUTATIONS = (
         new="if True:",
         test="tests/contract/test_plan_states.py::test_a_run_takes_the_plan_that_was_seen_or_says"
         "_what_changed_and_stops",
+    ),
+    Mutation(
+        what="days whole without an added column",
+        file="sync/making.py",
+        old="order.lease.ledger.forget_checkpoints(writing, pair.name)",
+        new="pass",
+        test="tests/contract/test_schema_change.py::test_a_column_that_somebody_dropped_from_the"
+        "_target_comes_again_with_all_its_days",
+    ),
+    Mutation(
+        what="rows hidden by a policy passed over",
+        file="sync/databases/postgres.py",
+        old='"row_security": "off"',
+        new='"row_security": "on"',
+        test=RULES + "a_policy_that_comes_while_a_run_begins_fails_it_and_hides_nothing",
+    ),
+    Mutation(
+        what="foreign keys looked at too early",
+        file="sync/copying/stream.py",
+        old='"SET CONSTRAINTS ALL DEFERRED; "',
+        new='""',
+        test=RULES + "tables_go_in_the_order_of_their_foreign_keys_and_may_be_replaced_again",
+    ),
+    Mutation(
+        what="a sequence that goes backwards",
+        file="sync/databases/postgres_rules.py",
+        old="WHERE top >= next",
+        new="WHERE top IS NOT NULL",
+        test=RULES + "a_sequence_moves_on_behind_the_rows_that_came_and_never_back",
     ),
 )
 
