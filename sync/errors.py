@@ -26,15 +26,16 @@ No fact may hold a password: whoever raises hands in addresses, not URLs.
 
 from __future__ import annotations
 
-from functools import reduce
 from typing import TYPE_CHECKING, ClassVar
 
 from sync.told import Told
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from sync.model import Conflict
+
+MISFITS_MAX = 200  # that are listed
 
 
 def N_(text: str) -> str:  # noqa: N802 - gettext's own name for "mark, translate later"
@@ -264,14 +265,28 @@ class CommitUnknown(BatchSyncError):
     hint = N_("Resume the run: what is whole is left as it is.")
 
 
-def together(errors: Iterable[Told], *, limit: int = 3) -> Told:
-    """The first few different errors as one, and how many more there are."""
+def misfits(wrong: Iterable[Told]) -> SchemaError:
+    """All that does not fit as one error, a line each."""
+    return SchemaError(
+        N_("{reason}"), hint="", reason=together(wrong, limit=MISFITS_MAX, lines=True)
+    )
+
+
+def together(errors: Iterable[Told], *, limit: int = 3, lines: bool = False) -> Told:
+    """The first few different errors as one, on `lines` of their own, and how many more."""
     different = list(dict.fromkeys(errors))
     first, left = different[:limit], len(different) - limit
     if left > 0:
         first.append(Told(N_("And {count} more."), count=left))
-    return reduce(_followed, first)
+    return _joined(first, lines=lines)
 
 
-def _followed(one: Told, other: Told) -> Told:
+def _joined(told: Sequence[Told], *, lines: bool) -> Told:
+    """By halves, for who words them goes as deep."""
+    if len(told) == 1:
+        return told[0]
+    half = len(told) // 2
+    one, other = (_joined(part, lines=lines) for part in (told[:half], told[half:]))
+    if lines:
+        return Told(N_("{one}\n{other}"), one=one, other=other)
     return Told(N_("{one}"), hint=N_("{other}"), one=one, other=other)

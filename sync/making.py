@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sync.copying import failing
 from sync.databases.failures import DRIVER_ERRORS, reason
 from sync.databases.postgres_rules import move_on, naming
-from sync.errors import N_, ConnectError, SchemaError, together
+from sync.errors import N_, ConnectError, misfits
 from sync.pairing.changes import add_column
 from sync.pairing.rules import rigid, unmoved
 from sync.told import Told
@@ -34,7 +34,7 @@ def prepare(order: Order, groups: Sequence[Group], writing: Connection, note: No
         return
     with writing.begin():
         if wrong := list(_in_the_way(order, groups, writing)):
-            raise SchemaError(N_("{reason}"), hint="", reason=together(wrong))
+            raise misfits(wrong)
         made = [told for pair in order.pairs for told in _make(order, pair, writing)]
         if made:
             order.lease.fence(writing)

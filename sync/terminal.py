@@ -320,7 +320,7 @@ def finding_lines(findings: Iterable[Finding], locale: str) -> list[str]:
         line = gettext("[{mark}] {name}: {what}").format(
             mark=marks[finding.ok],
             name=finding.name.words(gettext),
-            what=finding.told.sentence(gettext),
+            what=finding.told.sentence(gettext).replace("\n", "\n    "),
         )
         lines.append(line)
         if not finding.ok:
@@ -353,7 +353,7 @@ def columns(
     rows: Sequence[Sequence[str]], *, right: frozenset[int] | set[int] = frozenset()
 ) -> list[str]:
     """`rows` with their cells under each other; Chinese signs are two cells wide."""
-    cells = [["".join(c if c.isprintable() else "?" for c in cell) for cell in row] for row in rows]
+    cells = [[_on_one_line(cell) for cell in row] for row in rows]
     widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
     return [
         "  ".join(
@@ -361,6 +361,10 @@ def columns(
         ).rstrip()
         for row in cells
     ]
+
+
+def _on_one_line(cell: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in cell.replace("\n", " "))
 
 
 def _padded(cell: str, width: int, *, left: bool) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-ENDS = (".", "!", "?", "。", "！", "？")  # what a sentence ends with
+ENDS = (".", "!", "?", ";", "。", "！", "？", "；")  # what a sentence ends with
 
 
 @dataclass(frozen=True, slots=True, init=False)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sync.databases.failures import asking
 from sync.databases.shape import Column, Table, quoted
-from sync.errors import N_, SchemaError, together
+from sync.errors import N_, misfits
 from sync.told import Told
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def refuse_nulls(
             if is_null
         ]
     if wrong:
-        raise SchemaError(N_("{reason}"), hint="", reason=together(wrong))
+        raise misfits(wrong)
 
 
 def _lacks(there: Table, here: Table, column: Column) -> Told:

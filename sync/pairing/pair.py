@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from sync.databases.digest import Digested, entries
 from sync.databases.failures import DRIVER_ERRORS, Failure, failure, reason
 from sync.databases.shape import Column, Table
-from sync.errors import N_, ConnectError, SchemaError, UnknownTable, together
+from sync.errors import N_, ConnectError, SchemaError, UnknownTable, misfits
 from sync.model import SchemaChange
 from sync.pairing import changes, fit, rules
 from sync.settings import split_name
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from sync.databases.port import Database, Role
     from sync.model import DateRange
     from sync.settings import TableSettings
-
-TOLD_MAX = 200  # differences
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +150,7 @@ def pair_all(
         except SchemaError as error:
             wrong.append(error.told)
     if wrong:
-        raise SchemaError(N_("{reason}"), hint="", reason=together(wrong, limit=TOLD_MAX))
+        raise misfits(wrong)
     if adds:
         changes.refuse_nulls(pairs, days, source=source, target=target.database, zone=zone)
     return rules.by_generation(pairs)
@@ -234,7 +232,7 @@ def _with_all(
         there, here, columns, lacking=() if adds else wanted, target=target.database
     )
     if wrong:
-        raise SchemaError(N_("{reason}"), hint="", reason=together(wrong, limit=TOLD_MAX))
+        raise misfits(wrong)
     return changes.with_added(here, wanted), wanted
 
 

@@ -240,6 +240,11 @@ class TestWhatIsTold:
         assert wording.told(together(errors), "zh_CN") == "a。b。c。另有 2 个错误。"
         assert together(errors[:2]) == errors[0]
 
+    def test_many_errors_stand_on_lines_of_their_own(self) -> None:
+        errors = [Told("{reason};", reason=n) for n in range(2000)]
+        told = together(errors, limit=len(errors), lines=True)
+        assert wording.told(told, "zh_CN").split("\n") == [f"{n};" for n in range(2000)]
+
 
 class TestNumbersAndTimes:
     @pytest.mark.parametrize(
