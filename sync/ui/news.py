@@ -50,7 +50,8 @@ def error_card(title: str, error: BatchSyncError, reader: Reader, note: str = ""
     """An error, in the reader's words."""
     with card("error", "bad"):
         st.header(title, anchor=False, icon=":material/error:")
-        show(paragraph(reader.sentence(error)))
+        for line in reader.sentence(error).splitlines():
+            show(paragraph(line))
         if note:
             show(paragraph(note, look="note"))
 
