@@ -232,6 +232,8 @@ class Runner:
         text, totals = N_("Planned: {partitions:,} partitions with {rows:,} rows."), plan.totals
         planned = Told(text, partitions=totals["partitions"], rows=totals["source_rows"])
         self._tracker.note("run.planned", planned)
+        for told in (told for undated in plan.undated for told in undated.told):
+            self._tracker.note("rows.undated", told)
         return groups
 
     @contextmanager

@@ -72,6 +72,7 @@ class Part:
     """Rows of a table whose `column` is `low` or later and before `high`.
 
     They fall into `buckets` (a power of two) by the hash of their `key`; `chosen` are some of them.
+    Of a row, the values of `shown` are handed over.
     """
 
     table: Table
@@ -80,13 +81,14 @@ class Part:
     high: date
     digested: Digested
     key: Digested
+    shown: Digested
     buckets: int = 1
     chosen: tuple[int, ...] = (0,)
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row's hash, and its values as text in the order of the digest's columns."""
+    """A row's hash, and the values that were asked for, as text and in their order."""
 
     hash: str
     values: tuple[str | None, ...]

@@ -53,6 +53,26 @@ class Database(Protocol):
         """Rows of each day of the range that has any."""
         ...
 
+    def undated(self, column: Column, days: DateRange, zone: ZoneInfo) -> str:
+        """That `column` is in no day that can be asked for, as SQL that an index serves.
+
+        Of what costs a look at each value, only those near `days` are looked at.
+        """
+        ...
+
+    def days_of(
+        self,
+        connection: Connection,
+        table: Table,
+        column: Column,
+        key: Sequence[Column],
+        values: Sequence[Sequence[str | None]],
+        zone: ZoneInfo,
+        where: str | None,
+    ) -> list[date | None]:
+        """The day of each row whose key is among `values` (as text); None of one without a day."""
+        ...
+
     def digest_kinds(self, connection: Connection) -> tuple[str, ...]:
         """The kinds of digest that this database can compute, the best one first."""
         ...

@@ -180,6 +180,30 @@ class PostgresDatabase:
         )
         return {every[n]: rows for n, rows in counted if rows}
 
+    def undated(self, column: Column, days: DateRange, zone: ZoneInfo) -> str:
+        """That `column` is NULL, infinite, or further away than can be asked for."""
+        del days, zone
+        return bounds.undated(quoted(column.name))
+
+    def days_of(
+        self,
+        connection: Connection,
+        table: Table,
+        column: Column,
+        key: Sequence[Column],
+        values: Sequence[Sequence[str | None]],
+        zone: ZoneInfo,
+        where: str | None,
+    ) -> list[date | None]:
+        """The day of each row whose key is among `values` (as text); None of one without a day."""
+        names, name = ", ".join(quoted(one.name) for one in key), quoted(column.name)
+        rows = ", ".join(f"({', '.join(map(_typed, one, key))})" for one in values)
+        found = connection.exec_driver_sql(
+            f"SELECT CASE WHEN NOT ({bounds.undated(name)}) THEN {name} END FROM {table.sql}"
+            f" WHERE ({names}) IN (VALUES {rows}){_and(where)}"
+        )
+        return [at if at is None else bounds.day_of(at, zone) for (at,) in found]
+
     def digest_kinds(self, connection: Connection) -> tuple[str, ...]:
         """The server's own hash where it has it, else MD5."""
         version = connection.dialect.server_version_info or ()
@@ -271,7 +295,7 @@ class PostgresDatabase:
         """The rows of a part's chosen buckets."""
         chosen = f" AND {bucket(part)} IN ({', '.join(map(str, part.chosen))})"
         found = connection.exec_driver_sql(
-            f"SELECT ({row_hash(part.digested)})::text, {texts(part.digested)}"
+            f"SELECT {', '.join([f'({row_hash(part.digested)})::text', *texts(part.shown)])}"
             f" {self._from(part)}{chosen if part.buckets > 1 else ''}"
         )
         return (Row(row[0], tuple(row[1:])) for row in found)
@@ -344,6 +368,14 @@ def _keep_percents(  # SQLAlchemy's signature
     Such SQL carries no parameters; SQLAlchemy's own has its % doubled already.
     """
     return (statement if context.compiled else statement.replace("%", "%%")), parameters
+
+
+def _typed(value: str | None, column: Column) -> str:
+    """A value's text as SQL."""
+    if value is None:
+        return f"NULL::{column.type}"
+    text = value.replace("\\", "\\\\").replace("'", "''")
+    return f"E'{text}'::{column.type}"
 
 
 def _and(where: str | None) -> str:

@@ -178,6 +178,49 @@ class SqliteDatabase:
         }
         return {day: rows for day, rows in counts.items() if rows}
 
+    def undated(self, column: Column, days: DateRange, zone: ZoneInfo) -> str:
+        """That `column` is NULL, a number, or a text that is no date.
+
+        A text that only looks like an instant is found where it would be in `days`; what looks like
+        a date and is none is refused when its days are counted.
+        """
+        name = quoted(column.name)
+        if column.date_class is not DateClass.TIMESTAMPTZ:
+            return bounds.undated(name)
+        low, high = (
+            bounds.first_instant(day, zone) for day in (days.start, bounds.after(days.end))
+        )
+        no_date = f"date(substr({name}, 1, 10)) IS NOT substr({name}, 1, 10)"
+        no_instant = f"datetime({name}) IS NULL OR {no_date}"
+        return f"{bounds.undated(name)} OR {_near(name, low, high)} AND ({no_instant})"
+
+    def days_of(
+        self,
+        connection: Connection,
+        table: Table,
+        column: Column,
+        key: Sequence[Column],
+        values: Sequence[Sequence[str | None]],
+        zone: ZoneInfo,
+        where: str | None,
+    ) -> list[date | None]:
+        """The day of each row whose key is among `values` (as text); None of one without a day."""
+        name, more = quoted(column.name), f" AND ({where})" if where else ""
+        instants = column.date_class is DateClass.TIMESTAMPTZ
+        same = " AND ".join(f"{quoted(one.name)} = ?" for one in key)
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection)
+        found = (
+            at
+            for one in values
+            for (at,) in driver.execute(
+                f"SELECT {f'datetime({name})' if instants else name} FROM {table.sql}"
+                f" WHERE {same}{more}",
+                one,
+            )
+        )
+        return [_day_of(at, zone if instants else None) for at in found]
+
     def digest_kinds(self, connection: Connection) -> tuple[str, ...]:
         """MD5: SQLite has no hash of its own."""
         del connection
@@ -236,10 +279,13 @@ class SqliteDatabase:
 
     def rows(self, connection: Connection, part: Part) -> Iterator[Row]:
         """The rows of a part's chosen buckets."""
+        names = [entry.column.name for entry in part.digested.entries]
+        shown = [names.index(entry.column.name) for entry in part.shown.entries]
+        chosen = frozenset(part.chosen)
         return (
-            Row(row_md5(values).hex(), tuple(map(_text, values)))
+            Row(row_md5(values).hex(), tuple(_text(values[k]) for k in shown))
             for n, values in self._rows(connection, part)
-            if n in part.chosen
+            if n in chosen
         )
 
     def _rows(self, connection: Connection, part: Part) -> Iterator[tuple[int, tuple[object, ...]]]:
@@ -293,8 +339,7 @@ class SqliteDatabase:
         if column.date_class is not DateClass.TIMESTAMPTZ:
             return f"{name} >= '{_edge(low)}' AND {name} < '{_edge(high)}'"
         return (
-            f"{name} >= '{_day(low - timedelta(days=1))}'"
-            f" AND {name} < '{_day(high + timedelta(days=2))}'"
+            f"{_near(name, low, high)}"
             f" AND datetime({name}) >= datetime('{low}') AND datetime({name}) < datetime('{high}')"
         )
 
@@ -339,6 +384,22 @@ def _text(value: object) -> str | None:
 
 def _decoded(text: bytes) -> str:
     return text.decode(errors="surrogateescape")
+
+
+def _near(name: str, low: date | datetime, high: date | datetime) -> str:
+    """Where the instants from `low` to `high` are among texts, whatever offsets they have."""
+    first, end = low - timedelta(days=1), high + timedelta(days=2)
+    return f"{name} >= '{_day(first)}' AND {name} < '{_day(end)}'"
+
+
+def _day_of(value: object, zone: ZoneInfo | None) -> date | None:
+    """The day of a value; with a `zone`, of an instant as SQLite's `datetime` writes it."""
+    try:
+        if zone:
+            return bounds.day_of(datetime.fromisoformat(str(value)).replace(tzinfo=UTC), zone)
+        return date.fromisoformat(str(value)[:10])
+    except ValueError:
+        return None
 
 
 def _day(value: date | datetime) -> str:

@@ -32,6 +32,7 @@ from sync.model import (
 from sync.store.engine import transactions
 from sync.store.marks import StoredMarks
 from sync.store.queue import StoredQueue
+from sync.store.rates import PastRun, past_runs
 from sync.store.rows import (
     event_row,
     partition_row,
@@ -355,6 +356,11 @@ class Store:
         return {
             run_id: tuple(s.rows_per_s for s in self.samples(run_id, limit)) for run_id in run_ids
         }
+
+    def past(self, target: str, limit: int) -> list[PastRun]:
+        """How fast the newest runs of a target were."""
+        with self._transaction() as connection:
+            return past_runs(connection, target, limit)
 
     def log(self, run_id: RunId, limit: int) -> tuple[LogLine, ...]:
         """The newest events of a run, oldest first."""
