@@ -188,7 +188,7 @@ def refuse_other(plan: Plan, seen: SeenPlan | None) -> None:
     which = ", ".join(f"{table} {day}" for table, day in other[:SHOWN])
     states = ", ".join(f"{n} {state}" for state, n in plan.states.items() if n)
     what = (
-        Told(N_("{count} partitions differ: {which}"), count=len(other), which=which)
+        Told(N_("differing are {which}; {count} in all"), count=len(other), which=which)
         if which
         else Told(N_("now: {states}"), states=states or "0")
     )

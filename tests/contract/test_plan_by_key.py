@@ -92,11 +92,10 @@ def test_a_plan_of_the_old_day_alone_tells_where_its_rows_have_gone(
     found = plan(installation, DAYS[0], DAYS[2], rows=True)
     moved = [(str(m.day), m.rows, m.more) for m in found.moved]
     assert moved == [("2025-01-06", 2, False), ("None", 1, False)]
-    assert [str(m.told) for m in found.moved] == [
-        "Rows of orders that moved to 2025-01-06, outside this range,"
-        + " and will be gone until that day is synced: 2.",
-        "Rows of orders that have no day any more, and will be gone: 1.",
-    ]
+    elsewhere, nowhere = (str(m.told) for m in found.moved)
+    assert elsewhere.startswith("Rows of orders that moved to 2025-01-06, outside this range, and")
+    assert elsewhere.endswith("will be gone until that day is synced: 2.")
+    assert nowhere == "Rows of orders that have no day any more, and will be gone: 1."
     assert plan(installation, rows=True).moved == found.moved[1:]
     # All of a day have gone, and there is room to look up some.
     monkeypatch.setattr(changes, "LOOKED_UP_MAX", 10)
