@@ -21,7 +21,7 @@ from sync.plan import Changes, MovedAway
 from sync.verifying import BothSides, bucket_count, part_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import date
     from zoneinfo import ZoneInfo
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     Span = tuple[date, date]
 
 ROWS_AT_ONCE = 8_000  # of a partition that is read whole
-BUCKETS_AT_ONCE = 50
+BUCKETS_AT_ONCE = 100
 LOOKED_UP_MAX = 2_000  # keys of a table
 
 
@@ -91,7 +91,7 @@ class _Counter:
             def read(
                 database: Database, connection: Connection, chosen: tuple[int, ...] = chosen
             ) -> list[Row]:
-                return list(self._rows(database, connection, span, buckets, chosen))
+                return self._rows(database, connection, span, buckets, chosen)
 
             nothing: list[Row] = []
             self._match(found, *self.sides.ask(self.pair, read, nothing))
@@ -104,26 +104,24 @@ class _Counter:
         span: Span,
         buckets: int,
         chosen: tuple[int, ...],
-    ) -> Iterable[Row]:
-        """The keys and hashes of the rows of some buckets; hashes alone where there is no key."""
+    ) -> list[Row]:
+        """The hashes and keys of the rows of some buckets; hashes alone where there is no key."""
         part = part_of(self.pair, database, span, buckets, chosen)
         keyed = part.key if self.pair.key else replace(part.key, entries=())
         return database.rows(connection, replace(part, shown=keyed))
 
-    def _match(self, found: Counter[str], there: Iterable[Row], here: Iterable[Row]) -> None:
+    def _match(self, found: Counter[str], there: list[Row], here: list[Row]) -> None:
         """Add what differs; of rows of one key, the differing ones of either side are paired."""
-        by_key: dict[Key, tuple[list[str], list[str]]] = {}
-        for n, rows in enumerate((there, here)):
-            for row in rows:
-                by_key.setdefault(row.values or (row.hash,), ([], []))[n].append(row.hash)
-        for key, (source, target) in by_key.items():
-            if source == target:
-                continue
-            lacking = (Counter(source) - Counter(target)).total()
-            extra = (Counter(target) - Counter(source)).total()
+        by_key: dict[Key, list[int]] = {}
+        for n, rows in enumerate((_less(there, here), _less(here, there))):
+            for row, count in rows.items():
+                by_key.setdefault(row[1:] or row, [0, 0])[n] += count
+        for key, (lacking, extra) in by_key.items():
             both = min(lacking, extra)
-            found.update(inserts=lacking - both, updates=both, deletes=extra - both)
-            if not source:
+            found["inserts"] += lacking - both
+            found["updates"] += both
+            found["deletes"] += extra - both
+            if not lacking:
                 self._look_up(key)
 
     def _sample(self, span: Span, rows: int) -> None:
@@ -135,7 +133,7 @@ class _Counter:
         buckets = 1 << (rows // room).bit_length() if rows > room else 1
         self.left_out |= buckets > 1
         for row in self._rows(*self.sides.target, span, buckets, (0,)):
-            self._look_up(row.values)
+            self._look_up(row[1:])
 
     def _look_up(self, key: Key) -> None:
         if len(self.gone) < LOOKED_UP_MAX:
@@ -168,3 +166,11 @@ class _Counter:
         outside = Counter(day for day in found if day is None or not days.start <= day <= days.end)
         for day, rows in sorted(outside.items(), key=lambda one: str(one[0])):
             yield MovedAway(table=pair.name, day=day, rows=rows, more=self.left_out)
+
+
+def _less(rows: list[Row], others: list[Row]) -> Mapping[Row, int]:
+    """How often each row stands among the one more than among the others."""
+    different = set(rows)
+    if len(different) == len(rows):
+        return dict.fromkeys(different.difference(others), 1)
+    return Counter(rows) - Counter(others)

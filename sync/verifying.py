@@ -171,7 +171,7 @@ class Verifier:
                 database: Database, connection: Connection, chosen: tuple[int, ...] = now
             ) -> list[Row]:
                 part = part_of(pair, database, span, buckets, chosen)
-                return list(database.rows(connection, part))
+                return database.rows(connection, part)
 
             both = self._sides.ask(pair, read, none)
             self._found.read_again += sum(map(len, both))

@@ -29,6 +29,9 @@ RECORD = "record-1"
 MD5 = "md5-1"
 MODULUS = 1 << 64
 
+# A row's hash, and then the values that were asked for, as text and in their order.
+Row = tuple[str | None, ...]
+
 
 @dataclass(frozen=True, slots=True)
 class Digest:
@@ -84,14 +87,6 @@ class Part:
     shown: Digested
     buckets: int = 1
     chosen: tuple[int, ...] = (0,)
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A row's hash, and the values that were asked for, as text and in their order."""
-
-    hash: str
-    values: tuple[str | None, ...]
 
 
 def entries(columns: Sequence[tuple[Column, Column]], *, source: bool) -> tuple[Entry, ...]:

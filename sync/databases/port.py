@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from datetime import date, datetime
     from zoneinfo import ZoneInfo
 
@@ -112,7 +112,7 @@ class Database(Protocol):
         """The digest of each bucket of a part."""
         ...
 
-    def rows(self, connection: Connection, part: Part) -> Iterator[Row]:
+    def rows(self, connection: Connection, part: Part) -> list[Row]:
         """The rows of a part's chosen buckets, in any order."""
         ...
 

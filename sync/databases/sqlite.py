@@ -14,7 +14,7 @@ from sqlalchemy import NullPool, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
 from sync.databases import days as bounds
-from sync.databases.digest import MD5, Md5Sums, Row, row_md5
+from sync.databases.digest import MD5, Md5Sums, row_md5
 from sync.databases.failures import reason
 from sync.databases.rules import Rules
 from sync.databases.shape import Column, DateClass, Table, date_class, quoted
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import URL, Connection
 
-    from sync.databases.digest import Digest, Digested, Part
+    from sync.databases.digest import Digest, Digested, Part, Row
     from sync.databases.port import Role
     from sync.model import RunId
     from sync.settings import RunSettings
@@ -277,16 +277,16 @@ class SqliteDatabase:
             sums[n].add(values)
         return [found.digest() for found in sums]
 
-    def rows(self, connection: Connection, part: Part) -> Iterator[Row]:
+    def rows(self, connection: Connection, part: Part) -> list[Row]:
         """The rows of a part's chosen buckets."""
         names = [entry.column.name for entry in part.digested.entries]
         shown = [names.index(entry.column.name) for entry in part.shown.entries]
         chosen = frozenset(part.chosen)
-        return (
-            Row(row_md5(values).hex(), tuple(_text(values[k]) for k in shown))
+        return [
+            (row_md5(values).hex(), *(_text(values[k]) for k in shown))
             for n, values in self._rows(connection, part)
             if n in chosen
-        )
+        ]
 
     def _rows(self, connection: Connection, part: Part) -> Iterator[tuple[int, tuple[object, ...]]]:
         """Each row of a part, and its bucket."""
