@@ -49,7 +49,7 @@ def with_changes(
     zone: ZoneInfo,
 ) -> Plan:
     """A plan that was made by digests, with `changes` in each partition, and with `moved`."""
-    counters = {pair.name: _Counter(pair, sides, zone) for pair in pairs}
+    counters = {pair.name: _Counter(_by_keys_alone(pair), sides, zone) for pair in pairs}
     counted = tuple(replace(p, changes=counters[p.table].count(p)) for p in plan.partitions)
     moved = [one for counter in counters.values() for one in counter.moved(days)]
     return replace(plan, partitions=counted, by_key=True, moved=tuple(moved))
@@ -76,7 +76,13 @@ class _Counter:
         if not there:
             self._sample((low, high), here)
             return Changes(deletes=here)
-        return self._compare((low, high), max(there, here))
+        if not self.pair.added:
+            return self._compare((low, high), max(there, here))
+        # No row of the target has the columns that the run is to add.
+        if not self.pair.key:
+            return Changes(inserts=there, deletes=here)
+        found = self._compare((low, high), max(there, here))
+        return replace(found, updates=there - found.inserts)
 
     def _compare(self, span: Span, rows: int) -> Changes:
         buckets, wrong = 1, [0]
@@ -166,6 +172,14 @@ class _Counter:
         outside = Counter(day for day in found if day is None or not days.start <= day <= days.end)
         for day, rows in sorted(outside.items(), key=lambda one: str(one[0])):
             yield MovedAway(table=pair.name, day=day, rows=rows, more=self.left_out)
+
+
+def _by_keys_alone(pair: TablePair) -> TablePair:
+    """The pair; one whose target is to get columns as far as its rows can be compared without."""
+    if not pair.added:
+        return pair
+    key = () if {column.name for column in pair.added} & set(pair.key) else pair.key
+    return replace(pair, columns=key, key=key)
 
 
 def _less(rows: list[Row], others: list[Row]) -> Mapping[Row, int]:

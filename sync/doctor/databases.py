@@ -133,8 +133,8 @@ def look_at_tables(
             yield failed(name, error)
             continue
         yield from _fits(pair)
-        for told in _undated(pair, there, here, settings.zone):
-            yield Finding(name=name, ok=None, told=told)
+        for lost in _undated(pair, there, here, settings.zone):
+            yield Finding(name=name, ok=None, told=lost)
     if told := circle([table for table in here.tables.values() if table]):
         yield Finding(name=Told(N_("tables")), ok=None, told=told)
 

@@ -80,6 +80,21 @@ def test_without_a_key_a_row_that_differs_is_one_less_and_one_more(
     }
 
 
+def test_rows_that_are_to_get_a_column_are_updates(both: Both, tmp_path: Path) -> None:
+    both.source.execute(CREATE.format(KEY, "DATE"))
+    both.source.insert("orders", [(n, DAYS[0], "") for n in range(5)])
+    orders = table("orders", "day", on_schema_change="add_columns")
+    installation = both.installation(tmp_path, orders)
+    installation.run(DAYS[0])
+    both.source.execute("ALTER TABLE orders ADD COLUMN more INTEGER")
+    both.source.execute("DELETE FROM orders WHERE id = 4")
+    both.source.insert("orders", [(5, DAYS[0], "", 1), (6, DAYS[1], "", 1)])
+    assert by_key(plan(installation, rows=True)) == {
+        DAYS[0]: Changes(inserts=1, updates=4, deletes=1),
+        DAYS[1]: Changes(inserts=1),
+    }
+
+
 def test_a_plan_of_the_old_day_alone_tells_where_its_rows_have_gone(
     both: Both, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
