@@ -66,20 +66,15 @@ class History:
             return found
 
     def failed_before(self, request: RunRequest) -> frozenset[tuple[str, date]]:
-        """Partitions that failed or were held back when the newest run that had them ended."""
-        latest: dict[tuple[str, date], PartitionStatus] = {}
-        for run in reversed(self.store.recent(self.target_name, HISTORY_MAX)):
-            if run.days.start <= request.days.end and request.days.start <= run.days.end:
-                latest |= {(p.table, p.day): p.status for p in self.store.partitions(run.id)}
-        wanted = {PartitionStatus.FAILED, PartitionStatus.HELD_BACK}
-        return frozenset(key for key, status in latest.items() if status in wanted)
+        """Partitions that failed or were held back, and that no later run has copied."""
+        return self.store.past(self.target_name).undone(request.days)
 
     def estimate_s(
         self, plan: Plan, *, at_once: int, allow_shrink: bool
     ) -> tuple[float, float] | None:
         """About how long a run of a plan would take; None where nothing tells."""
         with suppress(StoreError):
-            past = self.store.past(self.target_name, TELLING_MAX)
+            past = self.store.past(self.target_name).runs(TELLING_MAX)
             return estimate_s(plan, past, at_once=at_once, allow_shrink=allow_shrink)
         return None
 

@@ -31,8 +31,8 @@ from sync.model import (
 )
 from sync.store.engine import transactions
 from sync.store.marks import StoredMarks
+from sync.store.past import Past
 from sync.store.queue import StoredQueue
-from sync.store.rates import PastRun, past_runs
 from sync.store.rows import (
     event_row,
     partition_row,
@@ -293,6 +293,10 @@ class Store:
         """The requests for a target that wait for their turn."""
         return StoredQueue(self._transaction, target)
 
+    def past(self, target: str) -> Past:
+        """What is asked of a target's past runs."""
+        return Past(self._transaction, target)
+
     def by_key(self, key: str) -> RunId | None:
         """The run that was started under this key."""
         with self._transaction() as connection:
@@ -356,11 +360,6 @@ class Store:
         return {
             run_id: tuple(s.rows_per_s for s in self.samples(run_id, limit)) for run_id in run_ids
         }
-
-    def past(self, target: str, limit: int) -> list[PastRun]:
-        """How fast the newest runs of a target were."""
-        with self._transaction() as connection:
-            return past_runs(connection, target, limit)
 
     def log(self, run_id: RunId, limit: int) -> tuple[LogLine, ...]:
         """The newest events of a run, oldest first."""

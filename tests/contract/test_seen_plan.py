@@ -61,6 +61,19 @@ def test_a_run_of_what_had_failed_can_be_resumed(sqlite: Both, installation: Ins
     assert resumed(installation) == [DAYS[2]]
 
 
+def test_what_had_failed_is_not_forgotten_by_a_run_that_was_stopped(
+    sqlite: Both, installation: Installation
+) -> None:
+    sqlite.source.execute(f"DELETE FROM orders WHERE day IN ('{DAYS[2]}', '{DAYS[3]}')")
+    installation.run(*RANGE)
+    stopped(installation)
+    undone = installation.operations().plan(asked(*RANGE, only=Only.FAILED))
+    assert [str(p.day) for p in undone.partitions] == DAYS[2:4]
+    assert installation.run(DAYS[2], allow_shrink=True).error is None
+    undone = installation.operations().plan(asked(*RANGE, only=Only.FAILED))
+    assert [str(p.day) for p in undone.partitions] == [DAYS[3]]
+
+
 def test_what_was_refused_is_not_resumed(sqlite: Both, installation: Installation) -> None:
     seen = installation.operations().plan(asked(*RANGE, digest=True))
     sqlite.source.execute(CHANGE.format(DAYS[1]))
