@@ -90,12 +90,35 @@ def _count_by_day(
     return {day: Digest(rows) for day, rows in counted.items()}
 
 
+def undated(
+    pair: TablePair,
+    days: DateRange,
+    database: Database,
+    connection: Connection,
+    *,
+    zone: ZoneInfo,
+) -> int:
+    """Rows of one side that are in no day; by index scans where there is an index."""
+    source = database.role == "source"
+    table, column = (pair.source, pair.date_column) if source else (pair.target, pair.target_date)
+    where = f" AND ({pair.where})" if source and pair.where else ""
+    condition = database.undated(column, days, zone)
+    counted = connection.exec_driver_sql(
+        f"SELECT count(*) FROM {table.sql} WHERE ({condition}){where}"
+    )
+    return int(counted.scalar_one())
+
+
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What the source has by table and day, and when that was by the source's clock."""
+    """What the source has by table and day, and when that was by the source's clock.
+
+    `undated` are the rows of each table that are in no day.
+    """
 
     found: Found
     now: datetime
+    undated: Mapping[str, int]
 
 
 class Counting:
@@ -118,7 +141,8 @@ class Counting:
     ) -> None:
         def count() -> Counted:
             found = by_table(pairs, days, source, reading, zone=zone, closely=closely, marks=marks)
-            return Counted(found, source.now(reading))
+            lost = {pair.name: undated(pair, days, source, reading, zone=zone) for pair in pairs}
+            return Counted(found, source.now(reading), lost)
 
         self.closely = closely
         self.marks = marks

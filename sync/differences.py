@@ -78,7 +78,7 @@ def differences(
     sides: dict[tuple[str | None, ...], tuple[list[Row], list[Row]]] = {}
     for n, rows in enumerate((there, here)):
         for row in rows:
-            key = tuple(row.values[k] for k in keys)
+            key = tuple(row[1 + k] for k in keys)
             sides.setdefault(key, ([], []))[n].append(row)
     for source, target in sides.values():
         missing, extra = _unmatched(source, target), _unmatched(target, source)
@@ -101,15 +101,15 @@ def together(pair: TablePair, found: Iterable[Difference]) -> list[Difference]:
 
 
 def _named(pair: TablePair, row: Row | None) -> Values | None:
-    return dict(zip(pair.columns, row.values, strict=True)) if row else None
+    return dict(zip(pair.columns, row[1:], strict=True)) if row else None
 
 
 def _unmatched(rows: Iterable[Row], others: Iterable[Row]) -> list[Row]:
-    left = Counter(row.hash for row in others)
+    left = Counter(row[0] for row in others)
     found = []
     for row in rows:
-        if left[row.hash]:
-            left[row.hash] -= 1
+        if left[row[0]]:
+            left[row[0]] -= 1
         else:
             found.append(row)
     return found

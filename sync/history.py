@@ -10,7 +10,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sync.errors import ConnectError, RightsError, UnknownRun
+from sync.errors import (
+    N_,
+    ConnectError,
+    PlanChanged,
+    RightsError,
+    StoreError,
+    UnknownRun,
+    UsageError,
+)
+from sync.estimating import estimate_s
 from sync.model import Only, PartitionStatus, RunStatus, RunView
 
 if TYPE_CHECKING:
@@ -18,9 +27,11 @@ if TYPE_CHECKING:
 
     from sync.locking.looking import Looker
     from sync.model import RunId, RunRequest
+    from sync.plan import Plan
     from sync.store import Store
 
 HISTORY_MAX = 500
+TELLING_MAX = 8  # past runs that tell how long the next one takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,26 +66,49 @@ class History:
             return found
 
     def failed_before(self, request: RunRequest) -> frozenset[tuple[str, date]]:
-        """Partitions that failed or were held back when the newest run that had them ended."""
-        latest: dict[tuple[str, date], PartitionStatus] = {}
-        for run in reversed(self.store.recent(self.target_name, HISTORY_MAX)):
-            if run.days.start <= request.days.end and request.days.start <= run.days.end:
-                latest |= {(p.table, p.day): p.status for p in self.store.partitions(run.id)}
-        wanted = {PartitionStatus.FAILED, PartitionStatus.HELD_BACK}
-        return frozenset(key for key, status in latest.items() if status in wanted)
+        """Partitions that failed or were held back, and that no later run has copied."""
+        return self.store.past(self.target_name).undone(request.days)
+
+    def estimate_s(
+        self, plan: Plan, *, at_once: int, allow_shrink: bool
+    ) -> tuple[float, float] | None:
+        """About how long a run of a plan would take; None where nothing tells."""
+        with suppress(StoreError):
+            past = self.store.past(self.target_name).runs(TELLING_MAX)
+            return estimate_s(plan, past, at_once=at_once, allow_shrink=allow_shrink)
+        return None
+
+    def left_undone(self, run: RunView) -> frozenset[tuple[str, date]] | None:
+        """The partitions of a run's plan that it did not copy; None where no plan is known of it.
+
+        Raises UsageError for one that stopped since its plan was not the one that was seen.
+        """
+        if _refused(run):
+            raise UsageError(
+                N_("Run {run_id} had not begun: the plan that was seen held no longer."),
+                hint=N_("Look at the plan again, then start a run of it."),
+                run_id=run.id,
+            )
+        known = self.store.partitions(run.id)
+        undone = ((p.table, p.day) for p in known if p.status is not PartitionStatus.DONE)
+        return frozenset(undone) if known else None
 
     def resumable(self) -> RunView | None:
         """The newest run that did not succeed and that no later one has made good.
 
-        Nobody wants one that was withdrawn.
+        Nobody wants one that was withdrawn, or whose plan was no longer the one that was seen.
         """
         later: list[RunView] = []
         for run in self.recent(HISTORY_MAX):
-            wanted = run.status is not RunStatus.SUCCEEDED and not run.withdrawn
-            if wanted and not any(_makes_good(other, run) for other in later):
+            unwanted = run.status is RunStatus.SUCCEEDED or run.withdrawn or _refused(run)
+            if not unwanted and not any(_makes_good(other, run) for other in later):
                 return run
             later.append(run)
         return None
+
+
+def _refused(run: RunView) -> bool:
+    return run.error is not None and run.error.template == PlanChanged.template
 
 
 def _makes_good(later: RunView, run: RunView) -> bool:

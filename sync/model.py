@@ -142,8 +142,8 @@ class RunRequest:
 
     `since_token` is the token of the run that is resumed: partitions whose checkpoint has this
     token or a greater one are done already and are left out. `digest`: compare by digests, not by
-    counts alone. `seen`: the plan that this run must find, else it stops before it changes
-    anything. `among`: these partitions alone.
+    counts alone; `rows`: and, in a plan, count rows by key. `seen`: the plan that this run must
+    find, else it stops before it changes anything. `among`: these partitions alone.
     """
 
     days: DateRange
@@ -152,6 +152,7 @@ class RunRequest:
     allow_shrink: bool = False
     since_token: Token | None = None
     digest: bool = False
+    rows: bool = False
     seen: SeenPlan | None = None
     among: frozenset[tuple[str, date]] | None = None
 
@@ -159,7 +160,7 @@ class RunRequest:
     def closely(self) -> bool:
         """Whether digests are compared: who takes only what changed must know what did."""
         looked = self.seen is not None and self.seen.closely
-        return self.digest or looked or self.only is Only.CHANGED
+        return self.digest or self.rows or looked or self.only is Only.CHANGED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from sync.ending import Ending
 from sync.errors import N_, ConnectError, RightsError, UsageError
 from sync.history import History
 from sync.model import CancelMode, DateRange, Only, RunStatus
+from sync.plan import refuse_other
 from sync.queueing import Dispatcher, Queue
 from sync.starting import Starting
 
@@ -83,9 +84,10 @@ class Operations:
         key: str | None = None,
         allow_shrink: bool = False,
     ) -> RunId | None:
-        """Start a run over what a stopped one left undone.
+        """Start a run over what a stopped one left undone, as the databases are now.
 
-        None: nothing to resume. Raises as `start`, UnknownRun, UsageError: it is queued.
+        It takes no partition that was not in that one's plan. None: nothing to resume. Raises as
+        `start`, UnknownRun, and UsageError: it is queued, or its plan was refused.
         """
         # A dead holder's run is closed first, so that it can be resumed.
         self._parts.snapshots.present()
@@ -101,6 +103,7 @@ class Operations:
             tables=tuple(name for name in run.tables if name in self._table_names()),
             allow_shrink=run.allow_shrink or allow_shrink,
             since_token=run.since_token or run.token,
+            among=self._history.left_undone(run),
         )
         return self.start(request, user=user, key=key)
 
@@ -159,6 +162,14 @@ class Operations:
     def plan(self, request: RunRequest) -> Plan:
         """What a run would do, partition by partition. Raises as `start` but never LeaseHeld."""
         return self._starting.plan(request)
+
+    def check_seen(self, request: RunRequest) -> None:
+        """Raise PlanChanged unless the plan that was seen holds, before a run is made of it.
+
+        The run looks again in its own snapshot. Raises as `plan`.
+        """
+        if request.seen:
+            refuse_other(self.plan(request), request.seen)
 
     def verify(self, request: RunRequest) -> Verification:
         """Compare source and target by digest, and list what differs; changes nothing.

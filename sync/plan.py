@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Self
 
 from sync.errors import N_, PlanChanged
@@ -21,8 +21,67 @@ Facts = tuple[str | int | None, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """Rows by their key: in the source alone, on both sides but different, in the target alone."""
+
+    inserts: int = 0
+    updates: int = 0
+    deletes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undated:
+    """Rows of a table whose date is in no day: nobody copies these, nobody deletes those."""
+
+    table: str
+    column: str
+    source: int
+    target: int
+
+    @property
+    def told(self) -> tuple[Told, ...]:
+        """A sentence for each side that has any."""
+        facts = {"table": self.table, "column": self.column}
+        there, here = (
+            N_("Rows of {table} in no day by {column}, which are never copied: {count:,}."),
+            N_("Rows of {table} in the target in no day by {column}; they stay: {count:,}."),
+        )
+        sides = ((there, self.source), (here, self.target))
+        return tuple(Told(text, count=count, **facts) for text, count in sides if count)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MovedAway:
+    """Rows that a run takes from days of its range, for the source has them on `day` outside it.
+
+    There are `more` than were looked for. Without a `day` they have none in the source any more.
+    """
+
+    table: str
+    day: date | None
+    rows: int
+    more: bool = False
+
+    @property
+    def told(self) -> Told:
+        """What becomes of them."""
+        if self.day is None:
+            text = N_("Rows of {table} that have no day any more, and will be gone: {rows}.")
+        else:
+            text = N_(
+                "Rows of {table} that moved to {day}, outside this range, and will be gone until"
+                " that day is synced: {rows}."
+            )
+        least = Told(N_("at least {rows:,}") if self.more else N_("{rows:,}"), rows=self.rows)
+        return Told(text, table=self.table, day=self.day, rows=least)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedPartition:
-    """One table on one day in a plan. `target_rows` stand there now."""
+    """One table on one day in a plan. `target_rows` stand there now.
+
+    `changes` where rows were counted by key.
+    """
 
     table: str
     day: date
@@ -32,6 +91,7 @@ class PlannedPartition:
     day_closed: bool
     source_digest: str | None = None
     target_digest: str | None = None
+    changes: Changes | None = None
 
     @property
     def facts(self) -> Facts:
@@ -42,10 +102,18 @@ class PlannedPartition:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run would do before it does it. `closely`: digests were compared."""
+    """What a run would do before it does it.
+
+    `closely`: digests were compared. `by_key`: rows were counted by key. `estimate_s`: how long a
+    run of it may take at the least and at the most; None where nothing tells.
+    """
 
     partitions: tuple[PlannedPartition, ...]
     closely: bool = False
+    by_key: bool = False
+    undated: tuple[Undated, ...] = ()
+    moved: tuple[MovedAway, ...] = ()
+    estimate_s: tuple[float, float] | None = None
 
     @property
     def hash(self) -> str:
@@ -75,6 +143,16 @@ class Plan:
             "source_rows": sum(p.source_rows for p in self.partitions),
             "target_rows": sum(p.target_rows for p in self.partitions),
             **self.states,
+            **(
+                {
+                    field.name: sum(
+                        getattr(p.changes, field.name) for p in self.partitions if p.changes
+                    )
+                    for field in fields(Changes)
+                }
+                if self.by_key
+                else {}
+            ),
         }
 
 
@@ -110,7 +188,7 @@ def refuse_other(plan: Plan, seen: SeenPlan | None) -> None:
     which = ", ".join(f"{table} {day}" for table, day in other[:SHOWN])
     states = ", ".join(f"{n} {state}" for state, n in plan.states.items() if n)
     what = (
-        Told(N_("{count} partitions differ: {which}"), count=len(other), which=which)
+        Told(N_("differing are {which}; {count} in all"), count=len(other), which=which)
         if which
         else Told(N_("now: {states}"), states=states or "0")
     )

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from sync.counting import by_table
+from sync.counting import by_table, undated
 from sync.databases import days as bounds
 from sync.databases.digest import NOTHING, Digest
 from sync.model import DateRange, Only, PlanState, Verify
-from sync.plan import Plan, PlannedPartition
+from sync.plan import Plan, PlannedPartition, Undated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -115,8 +115,9 @@ def plan_range(
     days, tables = request.days, [pair.name for pair in pairs]
     known = ledger.exists(writing)
     checkpoints = ledger.checkpoints(writing, tables=tables, days=days) if known else {}
+    standing = [pair for pair in pairs if pair.exists]
     here = by_table(
-        [pair for pair in pairs if pair.exists],
+        standing,
         days,
         target,
         writing,
@@ -124,7 +125,9 @@ def plan_range(
         closely=counting.closely,
         marks=counting.marks,
     )
+    nobodys = {pair.name: undated(pair, days, target, writing, zone=zone) for pair in standing}
     there = counting.result()
+    closed = {day: bounds.closed(day, zone, there.now) for day in days.days()}
     none = NOTHING if counting.closely else Digest(0)
     partitions = (
         _partition(
@@ -134,14 +137,24 @@ def plan_range(
             here=here.get(pair.name, {}).get(day, none),
             checkpoint=checkpoints.get((pair.name, day)),
             shrink_max=shrink_max,
-            day_closed=bounds.closed(day, zone, there.now),
+            day_closed=day_closed,
         )
         for pair in pairs
-        for day in days.days()
+        for day, day_closed in closed.items()
+    )
+    lost = (
+        Undated(
+            table=pair.name,
+            column=pair.date_column.name,
+            source=there.undated[pair.name],
+            target=nobodys.get(pair.name, 0),
+        )
+        for pair in pairs
     )
     return Plan(
         tuple(p for p in partitions if _taken(p, request, checkpoints.get((p.table, p.day)))),
         closely=counting.closely,
+        undated=tuple(one for one in lost if one.told),
     )
 
 
@@ -191,24 +204,28 @@ def cut_groups(
     A group's days are neighbours, so that one range on the date column fetches them all. Without
     a `shrink_max` nothing is held back.
     """
-    groups: list[Group] = []
+    by_name = {pair.name: pair for pair in pairs}
+    groups: list[list[PlannedPartition]] = []
+    rows = 0
+    for partition in plan.partitions:
+        if partition.state is PlanState.HELD_BACK and shrink_max is not None:
+            continue
+        rows += partition.source_rows
+        if groups and rows <= group_rows and _neighbours(groups[-1][-1], partition):
+            groups[-1].append(partition)
+        else:
+            groups.append([partition])
+            rows = partition.source_rows
+    return [
+        Group(
+            pair=by_name[members[0].table],
+            partitions=tuple(members),
+            shrink_max=shrink_max,
+            verify=verify,
+        )
+        for members in groups
+    ]
 
-    def close(pair: TablePair, members: list[PlannedPartition]) -> None:
-        group = Group(pair=pair, partitions=tuple(members), shrink_max=shrink_max, verify=verify)
-        groups.append(group)
 
-    for pair in pairs:
-        members: list[PlannedPartition] = []
-        for partition in plan.partitions:
-            if partition.table != pair.name:
-                continue
-            if partition.state is PlanState.HELD_BACK and shrink_max is not None:
-                continue
-            full = sum(p.source_rows for p in members) + partition.source_rows > group_rows
-            if members and (full or members[-1].day + timedelta(days=1) != partition.day):
-                close(pair, members)
-                members = []
-            members.append(partition)
-        if members:
-            close(pair, members)
-    return groups
+def _neighbours(one: PlannedPartition, other: PlannedPartition) -> bool:
+    return one.table == other.table and one.day + timedelta(days=1) == other.day

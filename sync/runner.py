@@ -223,9 +223,6 @@ class Runner:
         views = self._tracker.planned(plan, allow_shrink=order.request.allow_shrink)
         with suppress(StoreError):
             order.store.plan(order.lease.run_id, views, self._tracker.progress())
-        text, totals = N_("Planned: {partitions:,} partitions with {rows:,} rows."), plan.totals
-        planned = Told(text, partitions=totals["partitions"], rows=totals["source_rows"])
-        self._tracker.note("run.planned", planned)
         return groups
 
     @contextmanager

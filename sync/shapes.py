@@ -23,10 +23,11 @@ if TYPE_CHECKING:
     from sync.databases.audit import Audit, AuditedRun
     from sync.differences import Verification
     from sync.model import DateRange, Holder, Progress, RunView
-    from sync.plan import Plan
+    from sync.plan import MovedAway, Plan
     from sync.snapshot import Snapshot
 
 
+PLAN_HASH = f"[{CLOSELY}{BY_COUNTS}][0-9a-f]{{15}}"
 FACTS = ("state", "source_rows", "target_rows", "source_digest", "target_digest")
 
 
@@ -108,7 +109,11 @@ def queue_json(queue: Sequence[RunView]) -> list[dict[str, Any]]:
 
 
 def plan_json(plan: Plan) -> dict[str, Any]:
-    """What a run would do, partition by partition; digests where they were compared."""
+    """What a run would do, partition by partition.
+
+    Digests where they were compared; where rows were counted by key, their inserts, updates and
+    deletes, and rows that would be gone until a day outside the range is synced.
+    """
     return {
         "plan_hash": plan.hash,
         "partitions": [
@@ -126,11 +131,28 @@ def plan_json(plan: Plan) -> dict[str, Any]:
                     if plan.closely
                     else {}
                 ),
+                **(asdict(partition.changes) if partition.changes else {}),
             }
             for partition in plan.partitions
         ],
         "totals": plan.totals,
+        "estimate_s": _estimate_json(plan),
+        "undated": {one.table: one.source for one in plan.undated if one.source},
+        "undated_target": {one.table: one.target for one in plan.undated if one.target},
+        **({"moved": list(map(_moved_json, plan.moved))} if plan.by_key else {}),
     }
+
+
+def _estimate_json(plan: Plan) -> dict[str, float] | None:
+    if plan.estimate_s is None:
+        return None
+    low, high = plan.estimate_s
+    return {"low": round(low, 1), "high": round(high, 1)}
+
+
+def _moved_json(moved: MovedAway) -> dict[str, Any]:
+    day = moved.day.isoformat() if moved.day else None
+    return {"table": moved.table, "to": day, "rows": moved.rows, "at_least": moved.more}
 
 
 def verification_json(found: Verification) -> dict[str, Any]:
@@ -165,7 +187,7 @@ def verification_json(found: Verification) -> dict[str, Any]:
 
 def seen_plan(text: str) -> SeenPlan:
     """The plan that a hash or a file with `plan_json` in it names. Raises UsageError."""
-    if re.fullmatch(f"[{CLOSELY}{BY_COUNTS}][0-9a-f]{{15}}", text):
+    if re.fullmatch(PLAN_HASH, text):
         return SeenPlan(text)
     try:
         seen = json.loads(Path(text).read_text(encoding="utf-8"))

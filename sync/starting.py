@@ -7,11 +7,12 @@ free. A queued run begins the same way, under the id that it has.
 from __future__ import annotations
 
 import threading
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from sync.changes import with_changes
 from sync.counting import Counting
 from sync.databases.failures import DRIVER_ERRORS, asking, reason
 from sync.databases.stop import shut_down_unless
@@ -35,10 +36,10 @@ from sync.planning import plan_range
 from sync.queueing import new_run_id
 from sync.runner import Runner
 from sync.store import NewRun
-from sync.verifying import Verifier
+from sync.verifying import BothSides, Verifier
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import date
 
     from sqlalchemy import Connection
@@ -120,9 +121,7 @@ class Starting:
         checked(request.days)
         tables = chosen_tables(parts.settings.tables, request.tables)
         names = tuple(table.target for table in tables)
-        among = (
-            self._history.failed_before(request) if request.only is Only.FAILED else request.among
-        )
+        among = self._among(request)
         run_id = queued or new_run_id()
         holder = current_holder(user)
         parts.store.open()
@@ -166,6 +165,12 @@ class Starting:
             begun.set()
             undo.pop_all()
         return run_id
+
+    def _among(self, request: RunRequest) -> frozenset[tuple[str, date]] | None:
+        """The partitions that a request is narrowed to; None: to none."""
+        if request.among is None and request.only is Only.FAILED:
+            return self._history.failed_before(request)
+        return request.among
 
     def _hand_over(
         self,
@@ -283,9 +288,8 @@ class Starting:
     def plan(self, request: RunRequest) -> Plan:
         """What a run would do. Raises as `Operations.plan`."""
         parts = self._parts
-        checked(request.days)
-        with parts.source.connect() as reading, parts.target.connect(reads=True) as writing:
-            pairs = self._pairs(request, reading=reading, writing=writing)
+        with self._compared(request) as (sides, pairs):
+            (_, reading), (_, writing) = sides.source, sides.target
             with closing(self._counting(pairs, request, reading)) as counting:
                 plan = plan_range(
                     pairs,
@@ -297,12 +301,31 @@ class Starting:
                     zone=parts.settings.zone,
                     shrink_max=parts.settings.run.shrink_max,
                 )
-        if request.only is Only.FAILED:
-            return plan.among(self._history.failed_before(request))
-        return plan
+            among = self._among(request)
+            if among is not None:
+                plan = plan.among(among)
+            if request.rows:
+                plan = with_changes(plan, pairs, request.days, sides, zone=parts.settings.zone)
+        estimate_s = self._history.estimate_s(
+            plan,
+            at_once=parts.settings.run.max_parallel if parts.target.kind == "postgresql" else 1,
+            allow_shrink=request.allow_shrink,
+        )
+        return replace(plan, estimate_s=estimate_s)
 
     def verify(self, request: RunRequest) -> Verification:
         """What differs between source and target. Raises as `Operations.verify`."""
+        with self._compared(request, adds=False) as (sides, pairs):
+            return Verifier(sides, zone=self._parts.settings.zone).verify(pairs, request.days)
+
+    @contextmanager
+    def _compared(
+        self, request: RunRequest, *, adds: bool = True
+    ) -> Iterator[tuple[BothSides, Sequence[TablePair]]]:
+        """Both databases to read only, each in one snapshot, and the tables of a request in them.
+
+        Raises what a refused start raises, and CopyError where a database fails in between.
+        """
         parts = self._parts
         checked(request.days)
         with parts.source.connect() as reading, parts.target.connect(reads=True) as target:
@@ -310,12 +333,10 @@ class Starting:
             writing = (
                 target.execution_options(isolation_level="REPEATABLE READ") if snapshot else target
             )
-            pairs = self._pairs(request, reading=reading, writing=writing, adds=False)
-            verifier = Verifier(
-                (parts.source, reading), (parts.target, writing), zone=parts.settings.zone
-            )
+            pairs = self._pairs(request, reading=reading, writing=writing, adds=adds)
             try:
-                return verifier.verify(pairs, request.days)
+                with BothSides((parts.source, reading), (parts.target, writing)) as sides:
+                    yield sides, pairs
             except DRIVER_ERRORS as error:
                 failed = N_("A database failed while it was compared: {reason}")
                 raise CopyError(failed, hint="", reason=reason(error)) from None

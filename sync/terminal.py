@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from sync.differences import Verification
     from sync.doctor import Finding
     from sync.model import RunView, TakeoverPlan
-    from sync.plan import Plan
     from sync.snapshot import Snapshot
 
 
@@ -54,7 +53,6 @@ DIFFERENCE_TITLES = (
 )
 CELL_MAX = 120  # signs of a row's values; --json has them whole
 SHOWN = 5  # partitions that a summary names
-PLAN_TITLES = (N_("Table"), N_("Day"), N_("Source rows"), N_("Target rows"), N_("State"))
 
 
 def locale_of(environment: Mapping[str, str] = os.environ) -> str:
@@ -165,7 +163,7 @@ def history_lines(runs: Iterable[RunView], locale: str, zone: tzinfo) -> list[st
     """A run a line, the newest first."""
     return columns(
         [
-            _titles(HISTORY_TITLES, locale),
+            titles(HISTORY_TITLES, locale),
             *(
                 [
                     wording.instant(run.started_at, zone, locale),
@@ -220,33 +218,13 @@ def _exact(at: datetime | None) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f} UTC" if at else "?"
 
 
-def plan_lines(plan: Plan, locale: str) -> list[str]:
-    """A partition a line."""
-    return columns(
-        [
-            _titles(PLAN_TITLES, locale),
-            *(
-                [
-                    partition.table,
-                    partition.day.isoformat(),
-                    wording.number(partition.source_rows, locale),
-                    wording.number(partition.target_rows, locale),
-                    wording.status(partition.state, locale),
-                ]
-                for partition in plan.partitions
-            ),
-        ],
-        right={2, 3},
-    )
-
-
 def verification_lines(found: Verification, locale: str) -> list[str]:
     """A row that differs a line: what, where, its key, and each value in source and target."""
     if not found.differences:
         return []
     return columns(
         [
-            _titles(DIFFERENCE_TITLES, locale),
+            titles(DIFFERENCE_TITLES, locale),
             *(
                 [
                     one.table,
@@ -296,21 +274,6 @@ def verification_summary(found: Verification, locale: str) -> str:
     )
 
 
-def plan_summary(plan: Plan, locale: str) -> str:
-    """The plan in one line."""
-    totals = plan.totals
-    return (
-        translations(locale)
-        .gettext("{partitions}: {source} in the source, {target} in the target; plan {hash}")
-        .format(
-            partitions=wording.partitions(totals["partitions"], locale),
-            source=wording.rows(totals["source_rows"], locale),
-            target=wording.rows(totals["target_rows"], locale),
-            hash=plan.hash,
-        )
-    )
-
-
 def finding_lines(findings: Iterable[Finding], locale: str) -> list[str]:
     """What the doctor found, and what to do where it is not well."""
     gettext = translations(locale).gettext
@@ -345,8 +308,9 @@ def grant_lines(findings: Iterable[Finding], locale: str) -> list[str]:
     ]
 
 
-def _titles(titles: Iterable[str], locale: str) -> list[str]:
-    return [translations(locale).gettext(title) for title in titles]
+def titles(keys: Iterable[str], locale: str) -> list[str]:
+    """The heads of columns."""
+    return [translations(locale).gettext(key) for key in keys]
 
 
 def columns(

@@ -55,7 +55,7 @@ class Tracker:
         self._sampled = (self._began, 0)
 
     def planned(self, plan: Plan, *, allow_shrink: bool) -> tuple[PartitionView, ...]:
-        """The run's partitions as they begin; held back ones are settled already."""
+        """The run's partitions as they begin; held back ones are settled already. Notes it, too."""
         with self._guard:
             for p in plan.partitions:
                 held = p.state is PlanState.HELD_BACK and not allow_shrink
@@ -72,7 +72,13 @@ class Tracker:
             self._began = self._clock.monotonic()
             self._window = deque([(self._began, 0)])
             self._sampled = (self._began, 0)
-            return tuple(self._partitions.values())
+            views = tuple(self._partitions.values())
+        text, rows = N_("Planned: {partitions:,} partitions with {rows:,} rows."), plan.totals
+        told = Told(text, partitions=rows["partitions"], rows=rows["source_rows"])
+        self.note("run.planned", told)
+        for told in (told for undated in plan.undated for told in undated.told):
+            self.note("rows.undated", told)
+        return views
 
     def copying(self, group: Group) -> None:
         """A group is under way."""

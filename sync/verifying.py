@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from sync.counting import by_table
 from sync.databases import days as bounds
@@ -42,26 +42,57 @@ AT_ONCE = 8  # buckets, or slices' worth of rows, that are read together
 LISTED_MAX = 100  # differences
 
 
-class Verifier:
-    """Compares both sides over one connection each, in one snapshot of each; used once."""
+class BothSides:
+    """Source and target over one connection each, asked the same at once; for one `with`."""
 
     def __init__(
-        self,
-        source: tuple[Database, Connection],
-        target: tuple[Database, Connection],
-        *,
-        zone: ZoneInfo,
+        self, source: tuple[Database, Connection], target: tuple[Database, Connection]
     ) -> None:
-        self._source, self._target = source, target
+        self.source, self.target = source, target
+        self._beside = ThreadPoolExecutor(1, "batch-sync-compare")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._beside.shutdown()
+
+    def ask(
+        self, pair: TablePair, question: Callable[[Database, Connection], T], nothing: T
+    ) -> tuple[T, T]:
+        """Both answers; `nothing` where the target lacks the table."""
+        there = self._beside.submit(question, *self.source)
+        here = question(*self.target) if pair.exists else nothing
+        return there.result(), here
+
+    def buckets(
+        self, pair: TablePair, span: tuple[date, date], count: int
+    ) -> tuple[list[Digest], list[Digest]]:
+        """The digests of `count` buckets of keys, of rows from the one to before the other."""
+
+        def digests(database: Database, connection: Connection) -> list[Digest]:
+            return database.bucket_digests(connection, part_of(pair, database, span, count))
+
+        return self.ask(pair, digests, [NOTHING] * count)
+
+
+def bucket_count(rows: int) -> int:
+    """So many buckets that each has about `SLICE_ROWS` rows."""
+    return min(BUCKETS_MAX, 1 << (rows // SLICE_ROWS).bit_length())
+
+
+class Verifier:
+    """Compares both sides, in one snapshot of each; used once."""
+
+    def __init__(self, sides: BothSides, *, zone: ZoneInfo) -> None:
+        self._sides = sides
         self._zone = zone
         self._found = Verification()
-        self._beside = ThreadPoolExecutor(1, "batch-sync-verify")
 
     def verify(self, pairs: Sequence[TablePair], days: DateRange) -> Verification:
         """All tables, over these days."""
-        with self._beside:
-            for pair in pairs:
-                self._verify(pair, days)
+        for pair in pairs:
+            self._verify(pair, days)
         return self._found
 
     def _verify(self, pair: TablePair, days: DateRange) -> None:
@@ -73,7 +104,7 @@ class Verifier:
             table, column, digested = _of(pair, database)
             return database.digests(connection, table, column, edges, digested)
 
-        there, here = self._both(pair, digests, [NOTHING] * len(slices))
+        there, here = self._sides.ask(pair, digests, [NOTHING] * len(slices))
         wrong = [n for n in range(len(slices)) if there[n] != here[n]]
         self._note(pair, [day for day, _ in slices], there, here)
         listed: list[Difference] = []
@@ -110,7 +141,7 @@ class Verifier:
             return found[pair.name]
 
         empty: Mapping[date, Digest] = {}
-        counted = self._both(pair, count, empty)
+        counted = self._sides.ask(pair, count, empty)
         rows = {day: max(side.get(day, NOTHING).rows for side in counted) for day in days.days()}
         each = max(SLICE_ROWS, sum(rows.values()) // SLICES_MAX)
         kind = date_class(pair.date_column)
@@ -129,7 +160,7 @@ class Verifier:
             return []
         buckets, wrong = 1, [0]
         if rows > AT_ONCE * SLICE_ROWS:
-            buckets = min(BUCKETS_MAX, 1 << (rows // SLICE_ROWS).bit_length())
+            buckets = bucket_count(rows)
             wrong = self._wrong_buckets(pair, span, buckets)
         none: list[Row] = []
         listed: list[Difference] = []
@@ -139,10 +170,10 @@ class Verifier:
             def read(
                 database: Database, connection: Connection, chosen: tuple[int, ...] = now
             ) -> list[Row]:
-                part = _part(pair, database, span, buckets, chosen)
-                return list(database.rows(connection, part))
+                part = part_of(pair, database, span, buckets, chosen)
+                return database.rows(connection, part)
 
-            both = self._both(pair, read, none)
+            both = self._sides.ask(pair, read, none)
             self._found.read_again += sum(map(len, both))
             listed += differences(pair, day, *both)
         self._found.complete &= not wrong and len(listed) <= room
@@ -150,21 +181,9 @@ class Verifier:
 
     def _wrong_buckets(self, pair: TablePair, span: tuple[date, date], buckets: int) -> list[int]:
         """The buckets of one slice whose digests differ."""
-
-        def digests(database: Database, connection: Connection) -> list[Digest]:
-            return database.bucket_digests(connection, _part(pair, database, span, buckets))
-
-        there, here = self._both(pair, digests, [NOTHING] * buckets)
+        there, here = self._sides.buckets(pair, span, buckets)
         self._found.read_again += sum(digest.rows for digest in (*there, *here))
         return [n for n in range(buckets) if there[n] != here[n]]
-
-    def _both(
-        self, pair: TablePair, ask: Callable[[Database, Connection], T], nothing: T
-    ) -> tuple[T, T]:
-        """The same question to both sides at once; `nothing` where the target lacks the table."""
-        there = self._beside.submit(ask, *self._source)
-        here = ask(*self._target) if pair.exists else nothing
-        return there.result(), here
 
 
 def _of(pair: TablePair, database: Database) -> tuple[Table, Column, Digested]:
@@ -174,13 +193,14 @@ def _of(pair: TablePair, database: Database) -> tuple[Table, Column, Digested]:
     return pair.target, pair.target_date, digested
 
 
-def _part(
+def part_of(
     pair: TablePair,
     database: Database,
     span: tuple[date, date],
     buckets: int,
     chosen: tuple[int, ...] = (),
 ) -> Part:
+    """The rows of one side from the one to before the other, in buckets by their keys."""
     table, column, digested = _of(pair, database)
     key = tuple(entry for entry in digested.entries if entry.column.name in pair.key)
     return Part(
@@ -190,6 +210,7 @@ def _part(
         high=span[1],
         digested=digested,
         key=replace(digested, entries=key or digested.entries),
+        shown=digested,
         buckets=buckets,
         chosen=chosen,
     )

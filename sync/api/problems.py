@@ -19,6 +19,7 @@ from sync.errors import (
     LeaseHeld,
     LockError,
     NobodyStarts,
+    PlanChanged,
     RightsError,
     SchemaError,
     SettingsError,
@@ -44,6 +45,7 @@ RETRY_MAX_S = 3600
 _STATUS: tuple[tuple[type[BatchSyncError] | tuple[type[BatchSyncError], ...], HTTPStatus], ...] = (
     (UnknownRun, HTTPStatus.NOT_FOUND),
     ((UsageError, SettingsError, UnknownTable, SchemaError), HTTPStatus.UNPROCESSABLE_ENTITY),
+    (PlanChanged, HTTPStatus.CONFLICT),
     (
         (ConnectError, RightsError, StoreError, LockError, NobodyStarts),
         HTTPStatus.SERVICE_UNAVAILABLE,
@@ -122,7 +124,10 @@ def _on_our_error(request: Request, error: Exception) -> JSONResponse:
     status = next(found, HTTPStatus.INTERNAL_SERVER_ERROR)
     later = {"Retry-After": str(RETRY_S)} if status is HTTPStatus.SERVICE_UNAVAILABLE else {}
     text = wording.sentence(error, locale)
-    return problem(status, text, locale=locale, code=error.code, headers=later)
+    plans = {
+        name: error.told.facts[name] for name in ("seen", "now") if status == HTTPStatus.CONFLICT
+    }
+    return problem(status, text, locale=locale, code=error.code, headers=later, **plans)
 
 
 def _on_invalid_request(request: Request, error: Exception) -> JSONResponse:

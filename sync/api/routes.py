@@ -8,7 +8,7 @@ from datetime import tzinfo
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from fastapi import Body, FastAPI, Request, Response
+from fastapi import Body, FastAPI, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -18,8 +18,10 @@ from sync.api.guard import Guard
 from sync.api.problems import Problem, language, locale_of
 from sync.clock import Clock, SystemClock
 from sync.dates import parse_range
+from sync.errors import N_, UsageError
 from sync.model import Only, RunId, RunRequest
-from sync.shapes import past_run_json, status_json
+from sync.plan import SeenPlan
+from sync.shapes import PLAN_HASH, past_run_json, plan_json, status_json
 from sync.wording import START_HREF, STATUS_HREF, translations
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
     from sync.operations import Operations
 
+PLAN_HREF = STATUS_HREF + "/plan"
 RUN_HREF = STATUS_HREF + "/runs/{run_id}"
 
 Day = Annotated[str, Field(max_length=32, json_schema_extra={"format": "date"})]
@@ -57,6 +60,11 @@ class StartRequest(BaseModel):
     only: Only = Only.ALL
     allow_shrink: bool = False
     queue: bool = False
+    plan: str | None = Field(
+        default=None,
+        pattern=f"^{PLAN_HASH}$",
+        description="Start only if the plan is still this one, by its plan_hash.",
+    )
 
 
 class Started(BaseModel):
@@ -99,7 +107,10 @@ def create_app(operations: Operations, *, zone: tzinfo, clock: Clock | None = No
         status_code=HTTPStatus.ACCEPTED,
         response_model=Started,
         responses={
-            409: {"description": "Another run holds the lease: who, since when, how far."},
+            409: {
+                "description": "Another run holds the lease: who, since when, how far;"
+                " or a problem `plan_changed`: the plan is no longer the one that was seen."
+            },
             422: _problem_of("Dates, tables or settings that cannot be."),
             503: _problem_of("Source, target, store or lock cannot be reached; no run was made."),
         },
@@ -111,16 +122,17 @@ def create_app(operations: Operations, *, zone: tzinfo, clock: Clock | None = No
 
         With `queue` it starts when its turn comes: at once where nothing runs or waits.
         """
-        days = parse_range(asked.start_date, asked.end_date, now=clock.now(), zone=zone)
-        begin = operations.enqueue if asked.queue else operations.start
-        run_id = begin(
-            RunRequest(
-                days=days,
-                tables=tuple(asked.tables),
-                only=asked.only,
-                allow_shrink=asked.allow_shrink,
-            )
+        if asked.queue and asked.plan:
+            raise UsageError(N_("A plan is about the databases as they are now: not with a queue."))
+        wanted = RunRequest(
+            days=parse_range(asked.start_date, asked.end_date, now=clock.now(), zone=zone),
+            tables=tuple(asked.tables),
+            only=asked.only,
+            allow_shrink=asked.allow_shrink,
+            seen=SeenPlan(asked.plan) if asked.plan else None,
         )
+        operations.check_seen(wanted)
+        run_id = operations.enqueue(wanted) if asked.queue else operations.start(wanted)
         locale = locale_of(request.headers)
         response.headers.update(language(locale))
         response.headers["Location"] = RUN_HREF.format(run_id=run_id)
@@ -134,6 +146,28 @@ def create_app(operations: Operations, *, zone: tzinfo, clock: Clock | None = No
         return JSONResponse(
             status_json(operations.snapshot()), headers={"Cache-Control": "no-store"}
         )
+
+    @app.get(
+        PLAN_HREF,
+        responses={503: _problem_of("Source or target cannot be reached.")},
+    )
+    def plan(
+        start_date: Annotated[Day, Query()],
+        end_date: Annotated[Day, Query()],
+        only: Only = Only.ALL,
+        tables: Annotated[list[Name], Query(max_length=1000)] = [],  # noqa: B006 - FastAPI copies it
+        digest: bool = False,  # noqa: FBT001, FBT002 - a query has names
+        rows: bool = False,  # noqa: FBT001, FBT002
+    ) -> JSONResponse:
+        """What a run would do, partition by partition; changes nothing.
+
+        With `digest` every value is compared, with `rows` rows are counted by key, too.
+        """
+        days = parse_range(start_date, end_date, now=clock.now(), zone=zone)
+        found = operations.plan(
+            RunRequest(days=days, tables=tuple(tables), only=only, digest=digest, rows=rows)
+        )
+        return JSONResponse(plan_json(found), headers={"Cache-Control": "no-store"})
 
     @app.get(RUN_HREF, responses={404: _problem_of("There is no such run.")})
     def run(run_id: str) -> JSONResponse:

@@ -105,6 +105,7 @@ def request(
     *,
     allow_shrink: bool = False,
     digest: bool = False,
+    rows: bool = False,
     seen: str | None = None,
 ) -> RunRequest:
     # Read before anything is opened: what makes no sense is said at once.
@@ -117,6 +118,7 @@ def request(
         only=only,
         allow_shrink=allow_shrink,
         digest=digest,
+        rows=rows,
         seen=seen_plan(seen) if seen else None,
     )
 

@@ -20,6 +20,7 @@ from sync.cli.app import (
     print_lines,
     request,
 )
+from sync.cli.planned import plan_lines, plan_summary
 from sync.foreground import say
 from sync.model import Only
 from sync.shapes import audit_json, past_run_json, plan_json, status_json
@@ -38,18 +39,23 @@ def plan(
         bool,
         typer.Option("--digest", help="Compare every value by digests, as --only changed does."),
     ] = False,
+    rows: Annotated[
+        bool,
+        typer.Option("--rows", help="Also count inserts, updates and deletes by key."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show what a run would do; changes nothing."""
     locale = terminal.locale_of()
-    asked = request(context, start, end, table, only, digest=digest)
+    asked = request(context, start, end, table, only, digest=digest, rows=rows)
     with opened(context) as (_, operations):
         found = operations.plan(asked)
     if as_json:
         print_json(plan_json(found))
         return
-    print_lines(terminal.plan_lines(found, locale))
-    say(terminal.plan_summary(found, locale))
+    print_lines(plan_lines(found, locale))
+    for line in plan_summary(found, locale):
+        say(line)
 
 
 @app.command()

@@ -11,13 +11,13 @@ from __future__ import annotations
 import sqlite3
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from sync.copying.proving import expect_rows
 from sync.counting import digest_by_day
 from sync.databases.failures import DRIVER_ERRORS
-from sync.databases.shape import DateClass, quoted
+from sync.databases.shape import quoted
+from sync.databases.sqlite_days import day_of
 from sync.errors import Cancelled
 
 if TYPE_CHECKING:
@@ -149,23 +149,17 @@ class AttachMover:
             f"SELECT DISTINCT {quoted(pair.target_date.name)} {moved}"
         ).scalars()
         elsewhere = sorted(
-            {day for value in found if (day := self._day(value, pair.target_date.date_class))}
+            {
+                day
+                for value in found
+                if (day := day_of(value, pair.target_date.date_class, self._zone))
+            }
         )
         writer.exec_driver_sql(f"DELETE {moved}")
         writer.exec_driver_sql(
             f"INSERT INTO {_target(group)} ({columns}) SELECT {columns} FROM {TEMPORARY}"
         )
         return rows, elsewhere
-
-    def _day(self, value: object, kind: DateClass | None) -> date | None:
-        with suppress(ValueError, TypeError):
-            at = datetime.fromisoformat(str(value))
-            return (
-                (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(self._zone).date()
-                if kind is DateClass.TIMESTAMPTZ
-                else at.date()
-            )
-        return None
 
     def _fill(self, group: Group, *, into: str) -> Mapping[date, int]:
         if self._stopped:

@@ -16,7 +16,6 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import psycopg2
@@ -25,6 +24,7 @@ from sqlalchemy import text
 from sync.copying.pipe import Pipe
 from sync.copying.proving import expect_rows
 from sync.counting import digest_by_day
+from sync.databases import days as bounds
 from sync.databases.failures import DRIVER_ERRORS, Failure, failure
 from sync.databases.shape import quoted
 from sync.databases.stop import end_statements_of, shut_down
@@ -199,17 +199,12 @@ class StreamMover:
             f" WHERE {same_key} RETURNING t.{quoted(pair.target_date.name)} AS at)"
             " SELECT DISTINCT at FROM gone WHERE at IS NOT NULL"
         )
-        elsewhere = sorted({self._day(row.at) for row in gone})
+        elsewhere = sorted({bounds.day_of(row.at, self._zone) for row in gone})
         connection.exec_driver_sql(
             f"INSERT INTO {pair.target.sql} ({columns}) OVERRIDING SYSTEM VALUE"
             f" SELECT {columns} FROM pg_temp.{TEMPORARY}"
         )
         return rows, elsewhere
-
-    def _day(self, value: date | datetime) -> date:
-        if not isinstance(value, datetime):
-            return value
-        return (value.astimezone(self._zone) if value.tzinfo else value).date()
 
     def _copy(self, group: Group, *, into: str) -> Mapping[date, int]:
         pipe = self._take(group)

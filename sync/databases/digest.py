@@ -29,6 +29,9 @@ RECORD = "record-1"
 MD5 = "md5-1"
 MODULUS = 1 << 64
 
+# A row's hash, and then the values that were asked for, as text and in their order.
+Row = tuple[str | None, ...]
+
 
 @dataclass(frozen=True, slots=True)
 class Digest:
@@ -72,6 +75,7 @@ class Part:
     """Rows of a table whose `column` is `low` or later and before `high`.
 
     They fall into `buckets` (a power of two) by the hash of their `key`; `chosen` are some of them.
+    Of a row, the values of `shown` are handed over.
     """
 
     table: Table
@@ -80,16 +84,9 @@ class Part:
     high: date
     digested: Digested
     key: Digested
+    shown: Digested
     buckets: int = 1
     chosen: tuple[int, ...] = (0,)
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A row's hash, and its values as text in the order of the digest's columns."""
-
-    hash: str
-    values: tuple[str | None, ...]
 
 
 def entries(columns: Sequence[tuple[Column, Column]], *, source: bool) -> tuple[Entry, ...]:

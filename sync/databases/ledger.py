@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
@@ -298,21 +299,12 @@ class Ledger:
     ) -> dict[tuple[str, date], Checkpoint]:
         """The checkpoints of a range, by table and day."""
         c = self.checkpoint.c
+        names = [field.name for field in fields(Checkpoint) if field.name != "table"]
         wanted = (c.table_name.in_(list(tables)), c.day.between(days.start, days.end))
-        found = connection.execute(select(self.checkpoint).where(*wanted))
+        found = connection.execute(select(c.table_name, *(c[n] for n in names)).where(*wanted))
         return {
-            (row.table_name, row.day): Checkpoint(
-                table=row.table_name,
-                day=row.day,
-                rows=row.rows,
-                definition=row.definition,
-                day_closed=row.day_closed,
-                run_id=RunId(row.run_id),
-                token=Token(row.token),
-                digest=row.digest,
-                digest_kind=row.digest_kind,
-            )
-            for row in found
+            (table, row[0]): Checkpoint(table=table, **dict(zip(names, row, strict=True)))
+            for table, *row in found
         }
 
     def write_checkpoints(self, connection: Connection, checkpoints: list[Checkpoint]) -> None:

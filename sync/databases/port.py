@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from datetime import date, datetime
     from zoneinfo import ZoneInfo
 
@@ -53,6 +53,26 @@ class Database(Protocol):
         """Rows of each day of the range that has any."""
         ...
 
+    def undated(self, column: Column, days: DateRange, zone: ZoneInfo) -> str:
+        """That `column` is in no day that can be asked for, as SQL that an index serves.
+
+        Of what costs a look at each value, only those near `days` are looked at.
+        """
+        ...
+
+    def days_of(
+        self,
+        connection: Connection,
+        table: Table,
+        column: Column,
+        key: Sequence[Column],
+        values: Sequence[Sequence[str | None]],
+        zone: ZoneInfo,
+        where: str | None,
+    ) -> list[date | None]:
+        """The day of each row whose key is among `values` (as text); None of one without a day."""
+        ...
+
     def digest_kinds(self, connection: Connection) -> tuple[str, ...]:
         """The kinds of digest that this database can compute, the best one first."""
         ...
@@ -92,7 +112,7 @@ class Database(Protocol):
         """The digest of each bucket of a part."""
         ...
 
-    def rows(self, connection: Connection, part: Part) -> Iterator[Row]:
+    def rows(self, connection: Connection, part: Part) -> list[Row]:
         """The rows of a part's chosen buckets, in any order."""
         ...
 

@@ -10,7 +10,7 @@ from sqlalchemy import NullPool, create_engine, event, text
 from sync.databases import days as bounds
 from sync.databases import postgres_catalog as catalog
 from sync.databases import postgres_marks
-from sync.databases.digest import MD5, NOTHING, RECORD, Row, summed
+from sync.databases.digest import MD5, NOTHING, RECORD, summed
 from sync.databases.failures import DRIVER_ERRORS, reason
 from sync.databases.postgres_digest import FIRST_VERSION, bucket, row_hash, sums, texts
 from sync.databases.postgres_marks import MARK
@@ -18,14 +18,14 @@ from sync.databases.shape import Column, DateClass, Table, date_class, quoted
 from sync.errors import N_, ConnectError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from datetime import date, datetime
     from zoneinfo import ZoneInfo
 
     from sqlalchemy import URL, Connection
     from sqlalchemy.engine import ExecutionContext
 
-    from sync.databases.digest import Digest, Digested, Part
+    from sync.databases.digest import Digest, Digested, Part, Row
     from sync.databases.port import Role
     from sync.model import DateRange, RunId
     from sync.settings import RunSettings
@@ -181,6 +181,30 @@ class PostgresDatabase:
         )
         return {every[n]: rows for n, rows in counted if rows}
 
+    def undated(self, column: Column, days: DateRange, zone: ZoneInfo) -> str:
+        """That `column` is NULL, infinite, or further away than can be asked for."""
+        del days, zone
+        return bounds.undated(quoted(column.name))
+
+    def days_of(
+        self,
+        connection: Connection,
+        table: Table,
+        column: Column,
+        key: Sequence[Column],
+        values: Sequence[Sequence[str | None]],
+        zone: ZoneInfo,
+        where: str | None,
+    ) -> list[date | None]:
+        """The day of each row whose key is among `values` (as text); None of one without a day."""
+        names, name = ", ".join(quoted(one.name) for one in key), quoted(column.name)
+        rows = ", ".join(f"({', '.join(map(_typed, one, key))})" for one in values)
+        found = connection.exec_driver_sql(
+            f"SELECT CASE WHEN NOT ({bounds.undated(name)}) THEN {name} END FROM {table.sql}"
+            f" WHERE ({names}) IN (VALUES {rows}){_and(where)}"
+        )
+        return [at if at is None else bounds.day_of(at, zone) for (at,) in found]
+
     def digest_kinds(self, connection: Connection) -> tuple[str, ...]:
         """The server's own hash where it has it, else MD5."""
         version = connection.dialect.server_version_info or ()
@@ -268,14 +292,15 @@ class PostgresDatabase:
         digests = {n: summed(*of_rows) for n, *of_rows in found}
         return [digests.get(n, NOTHING) for n in range(part.buckets)]
 
-    def rows(self, connection: Connection, part: Part) -> Iterator[Row]:
+    def rows(self, connection: Connection, part: Part) -> list[Row]:
         """The rows of a part's chosen buckets."""
         chosen = f" AND {bucket(part)} IN ({', '.join(map(str, part.chosen))})"
         found = connection.exec_driver_sql(
-            f"SELECT ({row_hash(part.digested)})::text, {texts(part.digested)}"
+            f"SELECT {', '.join([f'({row_hash(part.digested)})::text', *texts(part.shown)])}"
             f" {self._from(part)}{chosen if part.buckets > 1 else ''}"
         )
-        return (Row(row[0], tuple(row[1:])) for row in found)
+        assert found.cursor is not None
+        return list(found.cursor.fetchall())  # the driver's own rows, for they may be many
 
     def _from(self, part: Part) -> str:
         kind, name = date_class(part.column), quoted(part.column.name)
@@ -345,6 +370,14 @@ def _keep_percents(  # SQLAlchemy's signature
     Such SQL carries no parameters; SQLAlchemy's own has its % doubled already.
     """
     return (statement if context.compiled else statement.replace("%", "%%")), parameters
+
+
+def _typed(value: str | None, column: Column) -> str:
+    """A value's text as SQL."""
+    if value is None:
+        return f"NULL::{column.type}"
+    text = value.replace("\\", "\\\\").replace("'", "''")
+    return f"E'{text}'::{column.type}"
 
 
 def _and(where: str | None) -> str:

@@ -62,9 +62,9 @@ def bucket(part: Part) -> str:
     return f"({hashed}) & {part.buckets - 1}"
 
 
-def texts(digested: Digested) -> str:
+def texts(digested: Digested) -> list[str]:
     """The values as text, in the target's precision."""
-    return ", ".join(map(_text, digested.entries))
+    return list(map(_text, digested.entries))
 
 
 def _record_term(entry: Entry) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from bisect import bisect_right
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
@@ -14,11 +14,12 @@ from sqlalchemy import NullPool, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
 from sync.databases import days as bounds
-from sync.databases.digest import MD5, Md5Sums, Row, row_md5
+from sync.databases import sqlite_days as texts
+from sync.databases.digest import MD5, Md5Sums, row_md5
 from sync.databases.failures import reason
 from sync.databases.rules import Rules
 from sync.databases.shape import Column, DateClass, Table, date_class, quoted
-from sync.errors import N_, ConnectError, SchemaError
+from sync.errors import ConnectError
 from sync.model import DateRange
 
 if TYPE_CHECKING:
@@ -27,14 +28,13 @@ if TYPE_CHECKING:
 
     from sqlalchemy import URL, Connection
 
-    from sync.databases.digest import Digest, Digested, Part
+    from sync.databases.digest import Digest, Digested, Part, Row
     from sync.databases.port import Role
     from sync.model import RunId
     from sync.settings import RunSettings
 
 COMPUTED = {2, 3}  # "hidden" of PRAGMA table_xinfo: virtual and stored generated columns
 SECONDS = len("2025-01-06 12:00:00")
-TIMESTAMPS = ("TIMESTAMPTZ", "TIMESTAMP WITH TIME ZONE")
 
 
 class SqliteDatabase:
@@ -115,7 +115,7 @@ class SqliteDatabase:
                     type=row.type,
                     not_null=bool(row.notnull),
                     generated=row.hidden in COMPUTED,
-                    date_class=_date_class(row.type),
+                    date_class=texts.class_of(row.type),
                 )
                 for row in info
             ),
@@ -168,7 +168,7 @@ class SqliteDatabase:
                 f"SELECT substr({quoted(column.name)}, 1, 10), count(*) FROM {table.sql}"
                 f" WHERE {self.within(column, days, zone)}{more} GROUP BY 1"
             )
-            return {_as_day(day, table, column): rows for day, rows in counted}
+            return {texts.as_day(day, table, column): rows for day, rows in counted}
         counts = {
             day: connection.exec_driver_sql(
                 f"SELECT count(*) FROM {table.sql}"
@@ -177,6 +177,32 @@ class SqliteDatabase:
             for day in days.days()
         }
         return {day: rows for day, rows in counts.items() if rows}
+
+    def undated(self, column: Column, days: DateRange, zone: ZoneInfo) -> str:
+        """That `column` is NULL, a number, or a text that is no date."""
+        return texts.undated(column, days, zone)
+
+    def days_of(
+        self,
+        connection: Connection,
+        table: Table,
+        column: Column,
+        key: Sequence[Column],
+        values: Sequence[Sequence[str | None]],
+        zone: ZoneInfo,
+        where: str | None,
+    ) -> list[date | None]:
+        """The day of each row whose key is among `values` (as text); None of one without a day."""
+        name, more = quoted(column.name), f" AND ({where})" if where else ""
+        same = " AND ".join(f"{quoted(one.name)} = ?" for one in key)
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection)
+        found = (
+            at
+            for one in values
+            for (at,) in driver.execute(f"SELECT {name} FROM {table.sql} WHERE {same}{more}", one)
+        )
+        return [texts.day_of(at, column.date_class, zone) for at in found]
 
     def digest_kinds(self, connection: Connection) -> tuple[str, ...]:
         """MD5: SQLite has no hash of its own."""
@@ -199,14 +225,14 @@ class SqliteDatabase:
         """
         assert not marked
         name, local = quoted(column.name), column.date_class is not DateClass.TIMESTAMPTZ
-        steps = [_edge(edge) if local else str(edge)[:SECONDS] for edge in edges]
+        steps = [texts.edge(edge) if local else str(edge)[:SECONDS] for edge in edges]
         more = f" AND ({digested.where})" if digested.where else ""
         columns = ", ".join(quoted(entry.column.name) for entry in digested.entries)
         sums = [Md5Sums() for _ in steps[1:]]
         with _any_text(connection) as driver:
             for at, *values in driver.execute(
                 f"SELECT {name if local else f'datetime({name})'}, {columns} FROM {table.sql}"
-                f" WHERE {self.between(column, edges[0], edges[-1])}{more}"
+                f" WHERE {texts.between(column, edges[0], edges[-1])}{more}"
             ):
                 sums[bisect_right(steps, at) - 1].add(values)
         return [found.digest() for found in sums]
@@ -234,13 +260,16 @@ class SqliteDatabase:
             sums[n].add(values)
         return [found.digest() for found in sums]
 
-    def rows(self, connection: Connection, part: Part) -> Iterator[Row]:
+    def rows(self, connection: Connection, part: Part) -> list[Row]:
         """The rows of a part's chosen buckets."""
-        return (
-            Row(row_md5(values).hex(), tuple(map(_text, values)))
+        names = [entry.column.name for entry in part.digested.entries]
+        shown = [names.index(entry.column.name) for entry in part.shown.entries]
+        chosen = frozenset(part.chosen)
+        return [
+            (row_md5(values).hex(), *(_text(values[k]) for k in shown))
             for n, values in self._rows(connection, part)
-            if n in part.chosen
-        )
+            if n in chosen
+        ]
 
     def _rows(self, connection: Connection, part: Part) -> Iterator[tuple[int, tuple[object, ...]]]:
         """Each row of a part, and its bucket."""
@@ -250,7 +279,7 @@ class SqliteDatabase:
         with _any_text(connection) as driver:
             for values in driver.execute(
                 f"SELECT {', '.join(map(quoted, names))} FROM {part.table.sql}"
-                f" WHERE {self.between(part.column, part.low, part.high)}{more}"
+                f" WHERE {texts.between(part.column, part.low, part.high)}{more}"
             ):
                 hashed = int.from_bytes(row_md5([values[n] for n in key])[:4])
                 yield hashed & (part.buckets - 1), values
@@ -277,26 +306,10 @@ class SqliteDatabase:
         return datetime.now(UTC)
 
     def within(self, column: Column, days: DateRange, zone: ZoneInfo) -> str:
-        """That `column` is in `days`, as SQL on the bare column.
-
-        A bare date sorts before each time of that day, however it is written. Of instants, which
-        may have a T, a Z or an offset, the index finds those of a day more on either side, and
-        SQLite reads the rest.
-        """
+        """That `column` is in `days`, as SQL on the bare column."""
         kind = date_class(column)
         low, high = (bounds.bound(day, kind, zone) for day in (days.start, bounds.after(days.end)))
-        return self.between(column, low, high)
-
-    def between(self, column: Column, low: date | datetime, high: date | datetime) -> str:
-        """That `column` is `low` or later and before `high`, as SQL on the bare column."""
-        name = quoted(column.name)
-        if column.date_class is not DateClass.TIMESTAMPTZ:
-            return f"{name} >= '{_edge(low)}' AND {name} < '{_edge(high)}'"
-        return (
-            f"{name} >= '{_day(low - timedelta(days=1))}'"
-            f" AND {name} < '{_day(high + timedelta(days=2))}'"
-            f" AND datetime({name}) >= datetime('{low}') AND datetime({name}) < datetime('{high}')"
-        )
+        return texts.between(column, low, high)
 
     def unknown_types(self, connection: Connection, table: Table) -> list[str]:
         """None: any word is a type to SQLite."""
@@ -310,13 +323,6 @@ class SqliteDatabase:
             table.create_sql,
             f"CREATE INDEX {index} ON {table.sql} ({quoted(date_column)})",
         )
-
-
-def _edge(value: date | datetime) -> str:
-    """As text that sorts before each time of that day, however it is written."""
-    if isinstance(value, datetime) and value.time() != time.min:
-        return value.isoformat(" ")
-    return _day(value)
 
 
 @contextmanager
@@ -339,30 +345,3 @@ def _text(value: object) -> str | None:
 
 def _decoded(text: bytes) -> str:
     return text.decode(errors="surrogateescape")
-
-
-def _day(value: date | datetime) -> str:
-    # Not strftime: its years have four digits only from 1000 on.
-    return value.isoformat()[:10]
-
-
-def _as_day(text: str, table: Table, column: Column) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise SchemaError(
-            N_("Column {column} of {table} holds {value}, which is not a date."),
-            hint=N_("Days are written YYYY-MM-DD. Mend these rows, or leave them out by where."),
-            column=column.name,
-            table=table.name,
-            value=repr(text),
-        ) from None
-
-
-def _date_class(declared: str) -> DateClass | None:
-    words = declared.upper()
-    if words.startswith(TIMESTAMPS):
-        return DateClass.TIMESTAMPTZ
-    if words.startswith(("TIMESTAMP", "DATETIME")):
-        return DateClass.TIMESTAMP
-    return DateClass.DATE if words.startswith("DATE") else None

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
+from sync.counting import undated
 from sync.databases.pooler import Pooling, pooling
 from sync.doctor.finding import Finding, failed
 from sync.errors import N_, BatchSyncError
+from sync.model import DateRange
 from sync.pairing.changes import left_alone, will_add
 from sync.pairing.pair import look, pair_tables
 from sync.pairing.rules import circle, warnings_of
+from sync.plan import Undated
 from sync.told import Told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from datetime import datetime
+    from zoneinfo import ZoneInfo
 
     from sqlalchemy import Connection
 
     from sync.clock import Clock
     from sync.databases.port import Database
     from sync.databases.postgres import PostgresDatabase
-    from sync.pairing.pair import TablePair
+    from sync.pairing.pair import Side, TablePair
     from sync.settings import Settings
 
 TABLE = N_("table {table}")
@@ -122,12 +126,30 @@ def look_at_tables(
         settings.tables, source=source, target=target, reading=reading, writing=writing
     )
     for table in settings.tables:
+        name = Told(TABLE, table=table.target)
         try:
-            yield from _fits(pair_tables(table, source=there, target=here, zone=settings.zone))
+            pair = pair_tables(table, source=there, target=here, zone=settings.zone)
         except BatchSyncError as error:
-            yield failed(Told(TABLE, table=table.target), error)
+            yield failed(name, error)
+            continue
+        yield from _fits(pair)
+        for lost in _undated(pair, there, here, settings.zone):
+            yield Finding(name=name, ok=None, told=lost)
     if told := circle([table for table in here.tables.values() if table]):
         yield Finding(name=Told(N_("tables")), ok=None, told=told)
+
+
+def _undated(pair: TablePair, there: Side, here: Side, zone: ZoneInfo) -> tuple[Told, ...]:
+    """What is said of rows that are in no day."""
+    today = datetime.now(zone).date()
+    found = (
+        undated(pair, DateRange(today, today), side.database, side.connection, zone=zone)
+        if side is there or pair.exists
+        else 0
+        for side in (there, here)
+    )
+    source, target = found
+    return Undated(table=pair.name, column=pair.date_column.name, source=source, target=target).told
 
 
 def _fits(pair: TablePair) -> Iterator[Finding]:

@@ -7,11 +7,13 @@ rows.py      rows as values, values as rows
 store.py     what is written and asked
 queue.py     the same of the queue
 marks.py     digests that were taken
+past.py      what past runs tell
 patience.py  how long a server is waited for
 """
 
 from sync.store.marks import StoredMarks
+from sync.store.past import PastRun
 from sync.store.queue import StoredQueue
 from sync.store.store import NewRun, Store, Tick
 
-__all__ = ["NewRun", "Store", "StoredMarks", "StoredQueue", "Tick"]
+__all__ = ["NewRun", "PastRun", "Store", "StoredMarks", "StoredQueue", "Tick"]

@@ -31,6 +31,7 @@ from sync.model import (
 )
 from sync.store.engine import transactions
 from sync.store.marks import StoredMarks
+from sync.store.past import Past
 from sync.store.queue import StoredQueue
 from sync.store.rows import (
     event_row,
@@ -291,6 +292,10 @@ class Store:
     def queue(self, target: str) -> StoredQueue:
         """The requests for a target that wait for their turn."""
         return StoredQueue(self._transaction, target)
+
+    def past(self, target: str) -> Past:
+        """What is asked of a target's past runs."""
+        return Past(self._transaction, target)
 
     def by_key(self, key: str) -> RunId | None:
         """The run that was started under this key."""

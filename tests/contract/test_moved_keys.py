@@ -21,16 +21,23 @@ def orders(side: Side, *, rows_per_day: int = 3) -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "old", "new"),
-    [(KEYED, MONDAY, WEDNESDAY), (KEYED, WEDNESDAY, MONDAY), (UNKEYED, MONDAY, WEDNESDAY)],
-    ids=["later", "earlier", "unkeyed"],
+    ("target", "old", "new", "group_rows"),
+    [
+        (KEYED, MONDAY, WEDNESDAY, 12),
+        (KEYED, WEDNESDAY, MONDAY, 12),
+        (KEYED, MONDAY, WEDNESDAY, 1000),
+        (UNKEYED, MONDAY, WEDNESDAY, 12),
+    ],
+    ids=["later", "earlier", "one group", "unkeyed"],
 )
 def test_a_row_that_moved_stands_where_the_source_has_it(
-    both: Both, tmp_path: Path, target: str, old: str, new: str
+    both: Both, tmp_path: Path, target: str, old: str, new: str, group_rows: int
 ) -> None:
     orders(both.source, rows_per_day=12)
     both.target.execute(target)
-    installation = both.installation(tmp_path, table("orders", "day"), run={"group_rows": 12})
+    installation = both.installation(
+        tmp_path, table("orders", "day"), run={"group_rows": group_rows}
+    )
     whole = (MONDAY, WEDNESDAY)
     assert installation.run(*whole).error is None
     lacking = {}
@@ -39,6 +46,9 @@ def test_a_row_that_moved_stands_where_the_source_has_it(
             f"UPDATE orders SET day = '{new}'"
             f" WHERE id = (SELECT min(id) FROM orders WHERE day = '{old}')"
         )
+        if ranges == [(old,)]:
+            (gone,) = installation.operations().plan(asked(old, rows=True)).moved
+            assert (str(gone.day), gone.rows) == (new, 1)
         for days in ranges:
             assert installation.run(*days).error is None
         source, there = both.rows("SELECT id, day FROM orders")

@@ -135,7 +135,7 @@ def test_a_run_takes_the_plan_that_was_seen_or_says_what_changed_and_stops(
     assert [run.status for run in refused] == [RunStatus.FAILED] * 2
     assert both.rows(ALL)[1] != both.rows(ALL)[0]
     now = installation.operations().plan(asked(*RANGE, digest=True)).hash
-    assert f"The plan {seen.hash} no longer holds (1 partitions differ: orders {OTHER})" in str(
+    assert f"The plan {seen.hash} no longer holds (differing are orders {OTHER}; 1 in all)" in str(
         refused[0].error
     )
     assert "(now: 12 same, 1 changed)" in str(refused[1].error)
@@ -161,7 +161,7 @@ def test_the_command_line_takes_a_plans_hash_or_its_file(
     seen.write_text(capsys.readouterr().out)
     sqlite.source.execute("UPDATE orders SET note = 'new'")
     codes = [run("seen.json"), run("yesterday's")]
-    assert f"1 partitions differ: orders {DAY}" in capsys.readouterr().err
+    assert f"differing are orders {DAY}; 1 in all" in capsys.readouterr().err
     assert main(["plan", DAY, DAY, "--json"]) == 0
     codes.append(run(json.loads(capsys.readouterr().out)["plan_hash"]))
     assert (codes, sqlite.rows(ALL)[1]) == ([1, 2, 0], sqlite.rows(ALL)[0])

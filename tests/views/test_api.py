@@ -4,6 +4,7 @@ import contextlib
 import json
 import re
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -31,6 +32,7 @@ from tests.views.sixty_days import (
 
 START = "/api/v1/sync-status/sync/batch"
 STATUS = "/api/v1/sync-status"
+PLAN = STATUS + "/plan"
 HERE = "http://127.0.0.1:8000"
 DAYS = {"start_date": "2025-10-01", "end_date": "2025-10-03"}
 ENGLISH = {"Accept-Language": "en"}
@@ -203,6 +205,46 @@ class TestStart:
         assert problem(answer) == (503, "cannot_connect")
         assert answer.headers["retry-after"]
         assert operations.history() == ()
+
+
+class TestPlan:
+    def test_it_is_the_object_of_the_command_line(
+        self, client: TestClient, site: Installation
+    ) -> None:
+        asked = {**DAYS, "rows": "true", "only": "missing", "tables": ["orders"]}
+        answer = client.get(PLAN, params=asked)
+        assert answer.headers["cache-control"] == "no-store"
+        command = ("plan", *DAYS.values(), "--rows", "--only", "missing", "--json")
+        assert answer.json() == json.loads(site.cli(*command).stdout)
+        assert answer.json()["totals"]["inserts"] == 3 * ROWS_A_DAY
+
+    def test_a_start_takes_the_plan_that_was_seen_or_is_409(
+        self, client: TestClient, operations: Operations, tmp_path: Path
+    ) -> None:
+        seen = client.get(PLAN, params=DAYS).json()["plan_hash"]
+        with contextlib.closing(sqlite3.connect(tmp_path / "source.db")) as source, source:
+            source.execute("DELETE FROM orders WHERE id = 1")
+        answer = client.post(START, json=DAYS | {"plan": seen}, headers=ENGLISH)
+        assert problem(answer) == (409, "plan_changed")
+        assert (answer.json()["seen"], operations.history()) == (seen, ())
+        now = client.get(PLAN, params=DAYS).json()["plan_hash"]
+        assert answer.json()["now"] == now
+        answer = client.post(START, json=DAYS | {"plan": now})
+        assert operations.wait(RunId(answer.json()["task_id"]), 30).error is None
+
+    @pytest.mark.parametrize(
+        "more", [{"plan": "/etc/passwd"}, {"plan": "c" + 15 * "0", "queue": True}]
+    )
+    def test_a_plan_is_a_hash_and_of_now(
+        self, client: TestClient, operations: Operations, more: dict[str, object]
+    ) -> None:
+        assert client.post(START, json=DAYS | more).status_code == 422
+        assert operations.history() == ()
+
+    def test_what_cannot_be_is_422(self, client: TestClient) -> None:
+        assert problem(client.get(PLAN)) == (422, "bad_request")
+        assert problem(client.get(PLAN, params=DAYS | {"end_date": "x"})) == (422, "bad_date")
+        assert problem(client.get(PLAN, params=DAYS | {"tables": "x"})) == (422, "unknown_table")
 
 
 class TestStatus:

@@ -76,7 +76,8 @@ class TestCommandsThatEndByThemselves:
         assert sync("history", "--json").json == [last]
 
         plan = sync("plan", "2025-10-02", "2025-10-03", "--json").json
-        assert list(plan) == ["plan_hash", "partitions", "totals"]
+        more = ["estimate_s", "undated", "undated_target"]
+        assert list(plan) == ["plan_hash", "partitions", "totals", *more]
         assert plan["partitions"] == [
             {
                 "table": "orders",
@@ -116,7 +117,8 @@ class TestCommandsThatEndByThemselves:
         plan = sync("plan", "2025-10-02", "2025-10-02")
         assert plan.out.splitlines()[1].split() == ["orders", "2025-10-02", "20", "20", "Same"]
         assert re.fullmatch(
-            r"1 partition: 20 rows in the source, 20 rows in the target; plan c[0-9a-f]{15}\n",
+            r"1 partition: 20 rows in the source, 20 rows in the target; plan c[0-9a-f]{15}\n"
+            r"By what past runs took, a run of it takes .+\n",
             plan.err,
         )
 
