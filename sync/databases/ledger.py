@@ -311,6 +311,7 @@ class Ledger:
                 token=Token(row.token),
                 digest=row.digest,
                 digest_kind=row.digest_kind,
+                committed_at=row.committed_at,
             )
             for row in found
         }

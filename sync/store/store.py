@@ -44,7 +44,7 @@ from sync.store.schema import ToldText, event_table, partition_table, run_table,
 from sync.told import Told
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from sqlalchemy import URL, ColumnElement, Connection
 
@@ -64,6 +64,9 @@ UPDATE_PARTITION = (
         target_rows=bindparam("b_target_rows"),
         seconds=bindparam("b_seconds"),
         error=bindparam("b_error"),
+        committed_at=bindparam("b_committed_at"),
+        digest=bindparam("b_digest"),
+        digest_kind=bindparam("b_digest_kind"),
     )
 )
 
@@ -95,6 +98,7 @@ class NewRun:
     holder: Holder
     key: str | None = None
     queued: bool = False
+    circumstances: Mapping[str, Any] | None = None
 
 
 class Store:
@@ -166,6 +170,7 @@ class Store:
         values = request_row(new.target, new.request, new.tables, new.holder, datetime.now(UTC)) | {
             "status": RunStatus.RUNNING.value,
             "token": new.token,
+            "circumstances": new.circumstances,
         }
         with self._transaction() as connection:
             if not new.queued:
@@ -308,6 +313,12 @@ class Store:
         if row is None:
             raise UnknownRun(run_id=run_id)
         return run_view(row)
+
+    def circumstances(self, run_id: RunId) -> Mapping[str, Any]:
+        """Under what a run went; empty where that is not known."""
+        wanted = select(run_table.c.circumstances).where(run_table.c.id == run_id)
+        with self._transaction() as connection:
+            return connection.scalar(wanted) or {}
 
     def recent(self, target: str, limit: int) -> tuple[RunView, ...]:
         """The newest runs of a target first; what still waits in the queue is none of them."""
