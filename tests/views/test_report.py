@@ -72,8 +72,9 @@ def test_it_tells_everything_that_became_of_a_run(
     for side in ("source_digest", "target_digest"):
         assert {day: p[side] for day, p in days.items() if p[side]} == kept
     assert found["moved"] == [{"table": "orders", "days": "2025-02-01"}]
-    assert found["totals"] | {"rows": 20, "held_back": 1, "failed": 1, "standing": 2} == (
-        found["totals"]
+    assert (
+        found["totals"] | {"rows": 20, "held_back": 1, "failed": 1, "standing": 2}
+        == (found["totals"])
     )
     assert {"run.planned", "rows.moved", "group.failed"} <= {line["event"] for line in found["log"]}
 
