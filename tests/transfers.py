@@ -35,7 +35,8 @@ def connected(url: str) -> tuple[Any, str]:
 def transfer(url: str) -> None:
     """Go on until the parent process is gone."""
     connection, mark = connected(url)
-    cursor, dice, parent = connection.cursor(), random.Random(1), os.getppid()
+    cursor, parent = connection.cursor(), os.getppid()
+    dice = random.Random(1)  # noqa: S311 - so that it is the same each time
     change = "UPDATE {} SET amount = amount + {mark} WHERE id = {mark}"
     while os.getppid() == parent:
         amount = dice.randrange(-1000, 1000)
