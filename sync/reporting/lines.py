@@ -58,9 +58,8 @@ def _partitions(words: Words) -> list[str]:
 
 
 def _compared(words: Words, compared: Compared) -> list[str]:
-    title = words.gettext("Compared on {at}").format(at=words.instant(compared.at))
     return [
-        title,
+        words.compared_on(compared),
         *verification_lines(compared.found, words.locale),
         verification_summary(compared.found, words.locale),
     ]

@@ -71,8 +71,8 @@ def _body(words: Words, digest: str) -> Markup:
         _section(_("What is not known"), _bullets(words.unknown()), class_="warn"),
         _section(_("Not brought to the target"), *_partitions(words, report.undone), class_="warn"),
         _section(_("Rows that moved from other days"), _bullets(words.moved())),
-        *_compared(words, report.compared),
         _section(_("Days"), *_partitions(words, report.partitions)),
+        *_compared(words, report.compared),
         _section(_("Log"), _log(words)),
         _section(
             _("Settings and versions"),
@@ -161,12 +161,7 @@ def _compared(words: Words, compared: Compared | None) -> list[Markup | None]:
         _("Source and target as they were then, every value compared by digest ({kind}).").format(
             kind=", ".join(kinds)
         ),
-        _("All {count} partitions are the same.").format(count=words.number(len(found.partitions)))
-        if not found.differing
-        else _("{differing} of {count} partitions differ.").format(
-            differing=words.number(len(found.differing)),
-            count=words.number(len(found.partitions)),
-        ),
+        words.verdict(found),
     ]
     if not found.complete:
         said.append(_("More rows differ than are listed here."))
@@ -180,7 +175,7 @@ def _compared(words: Words, compared: Compared | None) -> list[Markup | None]:
         )
         for name, of in groupby(found.partitions, key=lambda p: p.table)
     ]
-    title = _("Compared on {at}").format(at=words.instant(compared.at))
+    title = words.compared_on(compared)
     tone = "warn" if found.differing else ""
     listed = _differences(words, found.differences)
     return [_section(title, _sentences(said), listed, *days, class_=tone)]
@@ -188,7 +183,7 @@ def _compared(words: Words, compared: Compared | None) -> list[Markup | None]:
 
 def _compared_row(words: Words, p: Verified) -> Markup:
     status = "same" if p.same else "different"
-    return _row(words.compared(p), COMPARED_LOOKS, status=status, at=1)
+    return _row(words.of_both(p), COMPARED_LOOKS, status=status, at=1)
 
 
 def _differences(words: Words, differences: Sequence[Difference]) -> Markup | None:

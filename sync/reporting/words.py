@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from sync.differences import Verified
+    from sync.differences import Verification, Verified
     from sync.model import PartitionView
-    from sync.report import Report
+    from sync.report import Compared, Report
 
     Pairs = list[tuple[str, str]]
 
@@ -166,7 +166,23 @@ class Words:
                 " or lost rows that moved."
             )
             said.append(later.format(count=self.number(done - standing)))
+        if compared := report.compared:
+            both = _("{what}: {verdict}")
+            what, verdict = self.compared_on(compared), self.verdict(compared.found)
+            said.append(both.format(what=what, verdict=verdict))
         return said
+
+    def compared_on(self, compared: Compared) -> str:
+        """When both sides were compared after the run."""
+        return self.gettext("Compared on {at}").format(at=self.instant(compared.at))
+
+    def verdict(self, found: Verification) -> str:
+        """Whether they were the same."""
+        differing, count = (self.number(len(of)) for of in (found.differing, found.partitions))
+        if not found.differing:
+            return self.gettext("All {count} partitions are the same.").format(count=count)
+        text = self.gettext("{differing} of {count} partitions differ.")
+        return text.format(differing=differing, count=count)
 
     def unknown(self) -> list[str]:
         """What cannot be known here."""
@@ -235,7 +251,7 @@ class Words:
             self._moment(p.committed_at),
         ]
 
-    def compared(self, p: Verified) -> list[str]:
+    def of_both(self, p: Verified) -> list[str]:
         """A compared partition's cells under `COMPARED_TITLES`."""
         return [
             p.day.isoformat(),
