@@ -216,7 +216,7 @@ def a_report() -> Report:
         run=run,
         target=places["target"],
         timezone="Asia/Shanghai",
-        circumstances={**settings, **places, "locks": "file session", "versions": versions},
+        circumstances={**settings, **places, "locks": "file+session", "versions": versions},
         partitions=tuple(found),
         owners={(p.table, p.day): run.id for p in found if p.digest},
         ended_by="itself",

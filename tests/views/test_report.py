@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import make_url
 
 from sync import report
 from sync.model import RunId
@@ -209,3 +210,22 @@ def test_a_report_replaces_nothing_but_a_report(
     assert sync("history", "unknown", "--report", str(page)).code == 2
     assert page.read_text() == before
     assert [p.name for p in tmp_path.iterdir() if p.name.endswith(".new")] == []
+
+
+def test_it_names_both_servers_and_the_locks_and_no_password(
+    postgresql: Both, sync: Command, tmp_path: Path
+) -> None:
+    postgresql.source.execute(CREATE.format("orders"))
+    postgresql.source.insert("orders", [(1, DAYS[0], "fine")])
+    run = postgresql.installation(tmp_path, table("orders", "day")).run(DAYS[0])
+    page = tmp_path / "page.html"
+    said = sync("history", "last", "--report", str(page), "--json")
+    under = said.json["circumstances"]
+    versions = under["versions"]
+    assert (said.json["run"]["id"], under["locks"]) == (run.id, "file+session")
+    assert versions["source"] == versions["target"]
+    assert re.fullmatch(
+        r"PostgreSQL \d+\.\d+ / \d+\.\d+\.\d+", f"{versions['source']} / {versions['psycopg2']}"
+    )
+    assert make_url(postgresql.source.url).password not in said.out + page.read_text()
+    assert under["source"].endswith(f"/{make_url(postgresql.source.url).database}")
