@@ -29,7 +29,7 @@ from sync.model import (
     Sample,
     Token,
 )
-from sync.store.engine import transactions
+from sync.store.engine import private_folder, transactions
 from sync.store.marks import StoredMarks
 from sync.store.queue import StoredQueue
 from sync.store.rows import (
@@ -116,7 +116,7 @@ class Store:
     def open(self) -> None:
         """Make or bring up to date the schema. Raises StoreError."""
         if self._url.get_backend_name() == "sqlite":
-            _private_folder(Path(self._url.database or ""))
+            private_folder(Path(self._url.database or ""))
         with self._transaction() as connection:
             known = connection.dialect.has_table(
                 connection, "alembic_version"
@@ -390,10 +390,3 @@ def _committed(run_id: RunId) -> ColumnElement[int]:
     done = case((p.status == PartitionStatus.DONE.value, p.rows), else_=0)
     rows = select(func.sum(done)).where(p.run_id == run_id).scalar_subquery()
     return func.coalesce(rows, run_table.c.rows_done)
-
-
-def _private_folder(file: Path) -> None:
-    try:
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(address=str(file), reason=str(error)) from None
