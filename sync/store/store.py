@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import URL, ColumnElement, Connection
 
-REVISION = "0003"
+REVISION = "0004"
 MIGRATION_S = 60
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 UPDATE_PARTITION = (
