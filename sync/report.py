@@ -84,13 +84,14 @@ class Report:
 
     @property
     def totals(self) -> dict[str, int | None]:
-        """Partitions by status, and rows: before, in the source, committed."""
+        """Partitions by status, and rows: before, in the source, committed; None: not known."""
         counts = Counter(p.status for p in self.partitions)
+        planned = all(p.source_rows is not None for p in self.partitions)
         return {
             "partitions": len(self.partitions),
             **{status.value: counts[status] for status in PartitionStatus},
-            "rows_before": sum(p.target_rows for p in self.partitions),
-            "source_rows": sum(p.source_rows or 0 for p in self.partitions),
+            "rows_before": sum(p.target_rows for p in self.partitions) if planned else None,
+            "source_rows": sum(p.source_rows or 0 for p in self.partitions) if planned else None,
             "rows": sum(p.rows for p in self.among(PartitionStatus.DONE)),
             "standing": self.standing,
         }

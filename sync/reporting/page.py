@@ -258,6 +258,7 @@ def _table(titles: Sequence[str], *rows: Sequence[str]) -> Markup:
 
 
 def _scrolled(*parts: Markup) -> Markup:
+    # Who has no mouse scrolls what has the focus.
     return tag("div", tag("table", *parts), class_="scroll", tabindex=0)
 
 

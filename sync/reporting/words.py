@@ -117,7 +117,7 @@ class Words:
             (_("Tables"), ", ".join(run.tables)),
             (_("Started"), self.instant(run.started_at if begun else None)),
             (_("Ended"), self.instant(run.finished_at)),
-            (_("Took"), wording.duration(run.duration_s, self.locale)),
+            (_("Took"), wording.duration(run.duration_s, self.locale) if begun else UNKNOWN),
             (_("Time zone"), self.report.timezone),
             (_("Asked for"), _(ASKED[run.only])),
             (_("Held back days let through"), self._yes(run.allow_shrink)),
@@ -153,11 +153,11 @@ class Words:
         """What was compared, what still stands, and what is not known: sentences."""
         report, _ = self.report, self.gettext
         said = []
+        done, standing = len(report.among(PartitionStatus.DONE)), report.standing
         if verify := report.circumstances.get("verify"):
             said.append(_(PROOFS[Verify(verify)]))
-        elif not report.digested:
+        elif done and not report.digested:
             said.append(_("Digests were not taken, or were not kept."))
-        done, standing = len(report.among(PartitionStatus.DONE)), report.standing
         if done and standing == done:
             said.append(_("No later run has touched what it committed."))
         elif done and standing is not None:

@@ -144,6 +144,7 @@ def test_of_a_run_that_only_the_target_knows_it_tells_what_that_knows_and_what_i
         DAYS[3]: ("done", 10),
     }
     assert (found["circumstances"], len(found["unknown"])) == (None, 1)
+    assert (found["totals"]["rows"], found["totals"]["source_rows"]) == (20, None)
     assert f"known to {run.holder.user}@{run.holder.host} alone" in found["unknown"][0]
     assert sync("history", run.id, "--report", str(tmp_path / "a.html")).code == 0
 
