@@ -50,6 +50,9 @@ class Verified:
     source_rows: int
     target_rows: int
     same: bool
+    source_digest: str | None = None
+    target_digest: str | None = None
+    digest_kind: str | None = None
 
 
 @dataclass(slots=True)

@@ -20,18 +20,20 @@ from sync.errors import (
     UsageError,
 )
 from sync.estimating import estimate_s
-from sync.model import Only, PartitionStatus, RunStatus, RunView
+from sync.model import Only, PartitionStatus, RunId, RunStatus, RunView
 
 if TYPE_CHECKING:
     from datetime import date
 
     from sync.locking.looking import Looker
-    from sync.model import RunId, RunRequest
+    from sync.model import RunRequest
     from sync.plan import Plan
     from sync.store import Store
 
 HISTORY_MAX = 500
 TELLING_MAX = 8  # past runs that tell how long the next one takes
+LAST = "last"
+SHOWN = 5  # runs that are named
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +62,34 @@ class History:
         try:
             return self.store.run(run_id, target=self.target_name)
         except UnknownRun:
-            found = next((run for run in self.recent(HISTORY_MAX) if run.id == run_id), None)
-            if found is None:
-                raise
-            return found
+            with suppress(ConnectError, RightsError):
+                if entry := self.looker.entry(run_id):
+                    return entry.view()
+            raise
+
+    def find(self, text: str) -> RunView:
+        """The run of that id, or the only one whose id begins so; `last` is the newest.
+
+        Raises UnknownRun, UsageError.
+        """
+        if text == LAST:
+            ran = (run for run in self.recent(HISTORY_MAX) if not run.withdrawn)
+            if newest := next(ran, None):
+                return newest
+            raise UsageError(N_("Nothing has run yet."))
+        with suppress(UnknownRun):
+            return self.run(RunId(text))
+        found = [run for run in self.recent(HISTORY_MAX) if text and run.id.startswith(text)]
+        if len(found) > 1:
+            raise UsageError(
+                N_("“{given}” begins more than one run: {runs}"),
+                hint=N_("Give more of its id."),
+                given=text,
+                runs=", ".join(run.id for run in found[:SHOWN]) + (", …" * (len(found) > SHOWN)),
+            )
+        if not found:
+            raise UnknownRun(run_id=text)
+        return found[0]
 
     def failed_before(self, request: RunRequest) -> frozenset[tuple[str, date]]:
         """Partitions that failed or were held back, and that no later run has copied."""

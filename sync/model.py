@@ -264,7 +264,11 @@ class Conflict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartitionView:
-    """One partition of a run as the store knows it."""
+    """One partition of a run as the store knows it.
+
+    `state` and `source_rows` are of the plan, `target_rows` stood in the target then. `digest` is
+    of both sides, which were compared before the commit; None where that was not wanted.
+    """
 
     table: str
     day: date
@@ -273,6 +277,11 @@ class PartitionView:
     target_rows: int = 0
     seconds: float | None = None
     error: Told | None = None
+    state: PlanState | None = None
+    source_rows: int | None = None
+    committed_at: datetime | None = None
+    digest: str | None = None
+    digest_kind: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,18 +10,20 @@ from sync.doctor import Doctor
 from sync.ending import Ending
 from sync.errors import N_, ConnectError, RightsError, UsageError
 from sync.history import History
-from sync.model import CancelMode, DateRange, Only, RunStatus
+from sync.model import CancelMode, DateRange, Only, RunRequest, RunStatus
 from sync.plan import refuse_other
 from sync.queueing import Dispatcher, Queue
+from sync.report import Compared, Reporter
 from sync.starting import Starting
 
 if TYPE_CHECKING:
     from sync.databases.audit import Audit
     from sync.differences import Verification
     from sync.doctor import Finding
-    from sync.model import RunId, RunRequest, RunView, TakeoverPlan
+    from sync.model import RunId, RunView, TakeoverPlan
     from sync.parts import Parts
     from sync.plan import Plan
+    from sync.report import Report
     from sync.snapshot import Snapshot
 
 
@@ -34,6 +36,9 @@ class Operations:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._history = History(parts.store, parts.looker, parts.target_name)
+        self._reporter = Reporter(
+            self._history, parts.store, parts.looker, parts.clock, parts.settings.timezone
+        )
         self._ending = Ending(parts)
         self._queue = Queue(parts.store, parts.target_name, parts.settings.tables, parts.clock)
         self._starting = Starting(parts, self._history, self._ending, self._queue)
@@ -207,6 +212,20 @@ class Operations:
         # What a dead holder left open is closed first, so that it is not shown as running.
         self._parts.snapshots.present()
         return self._history.recent(limit)
+
+    def report(self, run: str, *, compare: bool = False) -> Report:
+        """Everything that is known of a run, by its id, the beginning of it, or `last`.
+
+        `compare` adds how both sides of its range are now. Raises UnknownRun, UsageError (no one
+        run is meant), StoreError; comparing, as `verify`.
+        """
+        self._parts.snapshots.present()
+        found = self._reporter.report(self._history.find(run))
+        if not compare:
+            return found
+        at = self._parts.clock.now()
+        verification = self.verify(RunRequest(days=found.run.days, tables=found.run.tables))
+        return replace(found, compared=Compared(at=at, found=verification))
 
     def audit(self) -> Audit:
         """Whether the target's own record shows any two runs at once.

@@ -324,7 +324,7 @@ class Runner:
                 if self._halt:
                     raise self._halt from None
             else:
-                tracker.done(group, dict(moved.rows_by_day), order.clock.monotonic() - began)
+                tracker.done(group, moved, order.clock.monotonic() - began)
                 if moved.elsewhere:
                     text = N_("Rows of {table} moved here from {days}.")
                     days = ", ".join(map(str, moved.elsewhere))

@@ -12,22 +12,25 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sync import __version__
 from sync.errors import N_, UsageError
-from sync.model import RunStatus
+from sync.model import PartitionStatus, RunStatus
 from sync.plan import BY_COUNTS, CLOSELY, SeenPlan
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from sync.databases.audit import Audit, AuditedRun
-    from sync.differences import Verification
-    from sync.model import DateRange, Holder, Progress, RunView
+    from sync.differences import Difference, Verification
+    from sync.model import DateRange, Holder, PartitionView, Progress, RunView
     from sync.plan import MovedAway, Plan
+    from sync.report import Compared, Report
     from sync.snapshot import Snapshot
 
 
 PLAN_HASH = f"[{CLOSELY}{BY_COUNTS}][0-9a-f]{{15}}"
+VALUE_MAX = 1000  # signs of a value in a report
 FACTS = ("state", "source_rows", "target_rows", "source_digest", "target_digest")
 
 
@@ -169,17 +172,101 @@ def verification_json(found: Verification) -> dict[str, Any]:
             }
             for partition in found.differing
         ],
-        "differences": [
-            {
-                "kind": difference.kind.value,
-                "table": difference.table,
-                "day": difference.day.isoformat(),
-                "key": difference.key,
-                "source": difference.source,
-                "target": difference.target,
-            }
-            for difference in found.differences
+        "differences": [_difference_json(difference) for difference in found.differences],
+        "complete": found.complete,
+        "rows_read_again": found.read_again,
+    }
+
+
+def _difference_json(difference: Difference) -> dict[str, Any]:
+    return {
+        "kind": difference.kind.value,
+        "table": difference.table,
+        "day": difference.day.isoformat(),
+        "key": difference.key,
+        "source": difference.source,
+        "target": difference.target,
+    }
+
+
+def _bounded(difference: dict[str, Any]) -> dict[str, Any]:
+    """The same with long values cut: a report is to be read."""
+
+    def cut(values: Mapping[str, str | None] | None) -> dict[str, str | None] | None:
+        if values is None:
+            return None
+        return {
+            name: value[:VALUE_MAX] + "…" if value and len(value) > VALUE_MAX else value
+            for name, value in values.items()
+        }
+
+    return difference | {side: cut(difference[side]) for side in ("key", "source", "target")}
+
+
+def report_text(report: Report) -> str:
+    """`report_json` as a file has it, and as its SHA-256 is taken: fit to stand in HTML, too."""
+    text = json.dumps(report_json(report), ensure_ascii=False, indent=1)
+    # Half a character, which an SQLite text may hold, and `<` are written as JSON writes them.
+    return re.sub(r"[<\ud800-\udfff]", lambda c: f"\\u{ord(c[0]):04x}", text) + "\n"
+
+
+def report_json(report: Report) -> dict[str, Any]:
+    """Everything that is known of a run; `unknown` says what is not, in English."""
+    run = report.run
+    return {
+        "report": 1,
+        "made_at": report.made_at.isoformat(),
+        "made_by": f"Batch Sync {__version__}",
+        "run": past_run_json(run)
+        | {
+            "only": run.only.value,
+            "allow_shrink": run.allow_shrink,
+            "since_token": run.since_token,
+            "ended_by": report.ended_by,
+        },
+        "target": report.target,
+        "timezone": report.timezone,
+        "circumstances": report.circumstances or None,
+        "totals": report.totals,
+        "partitions": [_reported_json(partition, report) for partition in report.partitions],
+        "moved": [dict(facts) for facts in report.moved],
+        "log": [
+            {"at": line.at.isoformat(), "event": line.event, "text": str(line.text)}
+            for line in report.log
         ],
+        "unknown": [str(what) for what in report.unknown],
+        "comparison": _compared_json(report.compared) if report.compared else None,
+    }
+
+
+def _reported_json(partition: PartitionView, report: Report) -> dict[str, Any]:
+    """Its digest was the same on both sides, or it was not committed."""
+    owners = report.owners or {}
+    return {
+        "table": partition.table,
+        "day": partition.day.isoformat(),
+        "state": partition.state.value if partition.state else None,
+        "status": partition.status.value,
+        "rows_before": partition.target_rows if partition.state else None,
+        "source_rows": partition.source_rows,
+        "rows": partition.rows if partition.status is PartitionStatus.DONE else None,
+        "seconds": partition.seconds,
+        "committed_at": _instant(partition.committed_at),
+        "source_digest": partition.digest,
+        "target_digest": partition.digest,
+        "digest_kind": partition.digest_kind,
+        "checkpoint_of": owners.get((partition.table, partition.day)),
+        "error": str(partition.error) if partition.error else None,
+    }
+
+
+def _compared_json(compared: Compared) -> dict[str, Any]:
+    found = compared.found
+    return {
+        "at": compared.at.isoformat(),
+        "same": not found.differing,
+        "partitions": [asdict(p) | {"day": p.day.isoformat()} for p in found.partitions],
+        "differences": [_bounded(_difference_json(one)) for one in found.differences],
         "complete": found.complete,
         "rows_read_again": found.read_again,
     }

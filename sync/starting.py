@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sync.changes import with_changes
+from sync.circumstances import circumstances
 from sync.counting import Counting
 from sync.databases.failures import DRIVER_ERRORS, asking, reason
 from sync.databases.stop import shut_down_unless
@@ -159,6 +160,14 @@ class Starting:
                 holder=holder,
                 key=key,
                 queued=queued is not None,
+                circumstances=circumstances(
+                    parts.settings,
+                    request,
+                    pairs,
+                    source=(parts.source, reading),
+                    target=(parts.target, writing),
+                    locks=held.fingerprint,
+                ),
             )
             self._record(new, closed)
             self._hand_over(request, lease, way, pairs, counting, among)

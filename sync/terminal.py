@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import unicodedata
 from datetime import UTC
@@ -230,25 +229,14 @@ def verification_lines(found: Verification, locale: str) -> list[str]:
                     one.table,
                     one.day.isoformat(),
                     wording.status(one.kind, locale),
-                    _values(one.key),
-                    _values(one.source),
-                    _values(one.target),
+                    wording.values(one.key, CELL_MAX),
+                    wording.values(one.source, CELL_MAX),
+                    wording.values(one.target, CELL_MAX),
                 ]
                 for one in found.differences
             ),
         ]
     )
-
-
-def _values(values: Mapping[str, str | None] | None) -> str:
-    if values is None:
-        return "-"
-    said = (
-        "NULL" if value is None else json.dumps(value, ensure_ascii=False)
-        for value in values.values()
-    )
-    text = ", ".join(f"{name}={value}" for name, value in zip(values, said, strict=True))
-    return text if len(text) <= CELL_MAX else f"{text[: CELL_MAX - 1]}…"
 
 
 def verification_summary(found: Verification, locale: str) -> str:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from sync.clock import Clock
+    from sync.copying.group import Moved
     from sync.plan import Plan
     from sync.planning import Group
 
@@ -65,6 +66,8 @@ class Tracker:
                     status=PartitionStatus.HELD_BACK if held else PartitionStatus.PENDING,
                     rows=p.source_rows,
                     target_rows=p.target_rows,
+                    state=p.state,
+                    source_rows=p.source_rows,
                 )
                 self._partitions[p.table, p.day] = view
                 self._statuses[view.status] += 1
@@ -88,12 +91,12 @@ class Tracker:
                 f"{group.pair.name} {group.days if len(group.days) > 1 else group.days.start}"
             )
 
-    def done(self, group: Group, rows: dict[date, int], seconds: float) -> None:
-        """A group is committed: rows of each of its days, seconds it took."""
+    def done(self, group: Group, moved: Moved, seconds: float) -> None:
+        """A group is committed: what became of it, seconds it took."""
         share = seconds / len(group.partitions)
-        self._move(group, PartitionStatus.DONE, rows=rows, seconds=share)
+        self._move(group, PartitionStatus.DONE, moved=moved, seconds=share)
         with self._guard:
-            self._rows_done += sum(rows.values())
+            self._rows_done += sum(moved.rows_by_day.values())
             self._in_flight = 0
             self._progress_at = self._clock.now()
 
@@ -110,7 +113,7 @@ class Tracker:
         group: Group,
         status: PartitionStatus,
         *,
-        rows: dict[date, int] | None = None,
+        moved: Moved | None = None,
         seconds: float | None = None,
         error: Told | None = None,
     ) -> None:
@@ -118,8 +121,16 @@ class Tracker:
             for p in group.partitions:
                 key = (p.table, p.day)
                 before = self._partitions[key]
-                count = rows.get(p.day, 0) if rows is not None else before.rows
-                after = replace(before, status=status, rows=count, seconds=seconds, error=error)
+                after = replace(before, status=status, seconds=seconds, error=error)
+                if moved:
+                    digest = moved.digests[p.day].value if moved.digests else None
+                    after = replace(
+                        after,
+                        rows=moved.rows_by_day.get(p.day, 0),
+                        committed_at=self._clock.now(),
+                        digest=digest,
+                        digest_kind=group.pair.digest_kind if digest else None,
+                    )
                 self._statuses[before.status] -= 1
                 self._statuses[status] += 1
                 self._partitions[key] = self._changed[key] = after

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from sync.counting import by_table
 from sync.databases import days as bounds
-from sync.databases.digest import NOTHING, Digest, Part
+from sync.databases.digest import NOTHING, Digest, Part, total
 from sync.databases.shape import date_class
 from sync.differences import Verification, Verified, differences, together
 
@@ -123,13 +123,17 @@ class Verifier:
     ) -> None:
         for day in dict.fromkeys(days):
             its = [n for n, other in enumerate(days) if other == day]
+            source, target = (total([side[n] for n in its]) for side in (there, here))
             self._found.partitions.append(
                 Verified(
                     table=pair.name,
                     day=day,
-                    source_rows=sum(there[n].rows for n in its),
-                    target_rows=sum(here[n].rows for n in its),
+                    source_rows=source.rows,
+                    target_rows=target.rows,
                     same=all(there[n] == here[n] for n in its),
+                    source_digest=source.value,
+                    target_digest=target.value,
+                    digest_kind=pair.digest_kind,
                 )
             )
 

@@ -6,6 +6,7 @@ Dates and times are ISO 8601 in every language.
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from functools import cache
 from io import BytesIO
@@ -24,6 +25,7 @@ from sync.model import Conflict, Progress, Verdict
 from sync.shapes import holder_json, progress_json, range_json
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime, tzinfo
 
     from sync.errors import BatchSyncError
@@ -219,6 +221,17 @@ def instant(at: datetime, zone: tzinfo, locale: str) -> str:
     """Date, time and offset in `zone`: 2026-11-24 17:49:12 GMT+08:00."""
     pattern = "yyyy-MM-dd HH:mm:ss " + ("ZZZZ" if at.astimezone(zone).utcoffset() else "'UTC'")
     return format_datetime(at, pattern, tzinfo=zone, locale=locale)
+
+
+def values(row: Mapping[str, str | None] | None, limit: int) -> str:
+    """A row's values with their columns' names, at most `limit` signs; - where there is no row."""
+    if row is None:
+        return "-"
+    said = (
+        "NULL" if value is None else json.dumps(value, ensure_ascii=False) for value in row.values()
+    )
+    text = ", ".join(f"{name}={value}" for name, value in zip(row, said, strict=True))
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 def holder_line(conflict: Conflict, zone: tzinfo) -> str:

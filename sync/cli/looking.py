@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
@@ -21,9 +23,10 @@ from sync.cli.app import (
     request,
 )
 from sync.cli.planned import plan_lines, plan_summary
+from sync.errors import N_, UsageError
 from sync.foreground import say
 from sync.model import Only
-from sync.shapes import audit_json, past_run_json, plan_json, status_json
+from sync.shapes import audit_json, past_run_json, plan_json, report_text, status_json
 
 WATCH_EVERY_S = 1.0
 
@@ -87,21 +90,73 @@ def status(
 @app.command()
 def history(
     context: typer.Context,
+    run: Annotated[
+        str | None,
+        typer.Argument(help="Report this run: its id, the beginning of it, or `last`."),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", metavar="FILE", help="Write the report as one HTML page."),
+    ] = None,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", help="Compare both sides as they are now, and report that, too."),
+    ] = False,
+    lang: Annotated[
+        str | None, typer.Option("--lang", help="The report's language: en or zh.")
+    ] = None,
     audit: Annotated[
         bool,
         typer.Option("--audit", help="Ask the target whether any two runs ever overlapped."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List the newest runs and how they ended."""
+    """List the newest runs and how they ended, or report one of them."""
+    if run is None and (report or verify or lang):
+        raise UsageError(N_("Which run? Give its id, the beginning of it, or `last`."))
+    if run is not None and audit:
+        raise UsageError(N_("--audit is about all runs: give no run."))
     if audit:
         _audit(context, as_json=as_json)
+    if run is not None:
+        _report(context, run, file=report, verify=verify, lang=lang, as_json=as_json)
+        return
     with opened(context) as (settings, operations):
         runs = operations.history()
     if as_json:
         print_json([past_run_json(run) for run in runs])
     else:
         print_lines(terminal.history_lines(runs, terminal.locale_of(), settings.zone))
+
+
+def _report(
+    context: typer.Context,
+    run: str,
+    *,
+    file: Path | None,
+    verify: bool,
+    lang: str | None,
+    as_json: bool,
+) -> None:
+    from sync.reporting.file import report_file
+    from sync.reporting.lines import report_lines
+    from sync.reporting.page import report_page
+
+    locale = wording.pick_locale(lang, terminal.locale_of())
+    with report_file(file) if file else nullcontext() as write:
+        with opened(context) as (_, operations):
+            found = operations.report(run, compare=verify)
+        if write:
+            write(report_page(found, locale))
+    if file:
+        say(wording.translations(locale).gettext("{place} was written.").format(place=file))
+    if as_json:
+        typer.echo(report_text(found), nl=False)
+    elif not file:
+        print_lines(report_lines(found, locale))
+    if found.compared and found.compared.found.differing:
+        say(terminal.verification_summary(found.compared.found, locale))
+        raise typer.Exit(4)
 
 
 def _audit(context: typer.Context, *, as_json: bool) -> NoReturn:

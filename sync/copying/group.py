@@ -9,7 +9,7 @@ between.
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from sync.copying.proving import prove
@@ -126,10 +126,14 @@ class Way(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """What became of a group. `elsewhere` are the days that lost rows to it."""
+    """What became of a group. `elsewhere` are the days that lost rows to it.
+
+    `digests` are those of its days on both sides, where they were compared.
+    """
 
     rows_by_day: Mapping[date, int]
     elsewhere: tuple[date, ...] = ()
+    digests: Mapping[date, Digest] = field(default_factory=dict)
 
 
 def replace_group(mover: Mover, group: Group, lease: Lease) -> Moved:
@@ -176,7 +180,7 @@ def _replace(mover: Mover, group: Group, lease: Lease, *, moved: bool) -> Moved:
             transaction.rollback()  # a constraint that could wait until now has refused it
         if failure(error) is not Failure.DISCONNECTED or not mover.settled(group, lease):
             raise
-    return Moved(rows_by_day=rows, elsewhere=tuple(elsewhere))
+    return Moved(rows_by_day=rows, elsewhere=tuple(elsewhere), digests=digests)
 
 
 def _refuse_shrunk(group: Group, rows: Mapping[date, int]) -> None:

@@ -111,6 +111,13 @@ def summed(rows: int, *sums: object) -> Digest:
     return Digest(rows, "".join(halves[:2]), "".join(halves[2:]) or None)
 
 
+def total(digests: Sequence[Digest]) -> Digest:
+    """The digest of all these rows together: sums of sums."""
+    values = [digest.value for digest in digests if digest.value]
+    first, second = (sum(int(value[n : n + 16], 16) for value in values) for n in (0, 16))
+    return summed(sum(digest.rows for digest in digests), first, second)
+
+
 class Md5Sums:
     """The digest `md5-1` of rows of Python values, as SQLite hands them over."""
 

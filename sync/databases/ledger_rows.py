@@ -32,6 +32,7 @@ class Checkpoint:
     token: Token
     digest: str | None = None
     digest_kind: str | None = None
+    committed_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

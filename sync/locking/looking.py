@@ -24,12 +24,12 @@ from sync.model import RunStatus, Verdict
 from sync.told import Told
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from datetime import datetime
+    from collections.abc import Iterator, Mapping
+    from datetime import date, datetime
 
     from sqlalchemy import Connection
 
-    from sync.databases.ledger_rows import LedgerRun
+    from sync.databases.ledger_rows import Checkpoint, LedgerRun
     from sync.locking.lock import Held, TargetLock
     from sync.model import Conflict, Holder, RunId, RunView
     from sync.settings import RunSettings
@@ -149,6 +149,19 @@ class Looker:
         """A run by the target's own record. Raises ConnectError, RightsError."""
         with self._recorded() as record:
             return self.ledger.entry(record, run_id) if record else None
+
+    def record_of(
+        self, run: RunView
+    ) -> tuple[LedgerRun | None, Mapping[tuple[str, date], Checkpoint]]:
+        """The target's own record of a run, and the checkpoints on its days, whoever's they are.
+
+        Raises ConnectError, RightsError.
+        """
+        with self._recorded() as record:
+            if record is None:
+                return None, {}
+            found = self.ledger.checkpoints(record, tables=run.tables, days=run.days)
+            return self.ledger.entry(record, run.id), found
 
     @contextmanager
     def _recorded(self) -> Iterator[Connection | None]:

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import create_engine, event
 
+from sync.errors import StoreError
 from sync.store.patience import PatientEngine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from sqlalchemy import URL, Connection
 
@@ -30,3 +32,14 @@ def _prepare_sqlite(connection: Any, record: object) -> None:
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA busy_timeout = 5000")
     connection.execute("PRAGMA foreign_keys = ON")
+
+
+def private_folder(file: Path) -> None:
+    """Make the folder of an SQLite store, where it is missing, for this account alone.
+
+    Raises StoreError.
+    """
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(address=str(file), reason=str(error)) from None

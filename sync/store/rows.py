@@ -13,6 +13,7 @@ from sync.model import (
     Only,
     PartitionStatus,
     PartitionView,
+    PlanState,
     Progress,
     RunId,
     RunRequest,
@@ -68,6 +69,11 @@ def partition_row(run_id: RunId, partition: PartitionView, prefix: str = "") -> 
         "target_rows": partition.target_rows,
         "seconds": partition.seconds,
         "error": partition.error,
+        "state": partition.state,
+        "source_rows": partition.source_rows,
+        "committed_at": partition.committed_at and partition.committed_at.timestamp(),
+        "digest": partition.digest,
+        "digest_kind": partition.digest_kind,
     }
     return {prefix + name: value for name, value in values.items()}
 
@@ -87,6 +93,11 @@ def partition_view(row: Row[Any]) -> PartitionView:
         target_rows=row.target_rows,
         seconds=row.seconds,
         error=row.error,
+        state=PlanState(row.state) if row.state else None,
+        source_rows=row.source_rows,
+        committed_at=datetime.fromtimestamp(row.committed_at, UTC) if row.committed_at else None,
+        digest=row.digest,
+        digest_kind=row.digest_kind,
     )
 
 

@@ -84,6 +84,7 @@ run_table = Table(
     Column("place", Integer),
     Column("tries", Integer, nullable=False, default=0, server_default="0"),
     Column("retry_at", Float),
+    Column("circumstances", JSON(none_as_null=True)),
     Index("run_newest", "target", "started_at"),
     Index("run_start_key", "start_key", unique=True),
     Index(
@@ -105,6 +106,12 @@ partition_table = Table(
     Column("target_rows", BigInteger, nullable=False),
     Column("seconds", Float),
     Column("error", ToldText),
+    # Of the plan, and of what was committed; unknown in runs of older versions.
+    Column("state", String(16)),
+    Column("source_rows", BigInteger),
+    Column("committed_at", Float),
+    Column("digest", String(32)),
+    Column("digest_kind", String(32)),
 )
 sample_table = Table(
     "sample",

@@ -29,7 +29,7 @@ from sync.model import (
     Sample,
     Token,
 )
-from sync.store.engine import transactions
+from sync.store.engine import private_folder, transactions
 from sync.store.marks import StoredMarks
 from sync.store.past import Past
 from sync.store.queue import StoredQueue
@@ -45,11 +45,11 @@ from sync.store.schema import ToldText, event_table, partition_table, run_table,
 from sync.told import Told
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from sqlalchemy import URL, ColumnElement, Connection
 
-REVISION = "0003"
+REVISION = "0004"
 MIGRATION_S = 60
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 UPDATE_PARTITION = (
@@ -65,6 +65,9 @@ UPDATE_PARTITION = (
         target_rows=bindparam("b_target_rows"),
         seconds=bindparam("b_seconds"),
         error=bindparam("b_error"),
+        committed_at=bindparam("b_committed_at"),
+        digest=bindparam("b_digest"),
+        digest_kind=bindparam("b_digest_kind"),
     )
 )
 
@@ -96,6 +99,7 @@ class NewRun:
     holder: Holder
     key: str | None = None
     queued: bool = False
+    circumstances: Mapping[str, Any] | None = None
 
 
 class Store:
@@ -113,7 +117,7 @@ class Store:
     def open(self) -> None:
         """Make or bring up to date the schema. Raises StoreError."""
         if self._url.get_backend_name() == "sqlite":
-            _private_folder(Path(self._url.database or ""))
+            private_folder(Path(self._url.database or ""))
         with self._transaction() as connection:
             known = connection.dialect.has_table(
                 connection, "alembic_version"
@@ -167,6 +171,7 @@ class Store:
         values = request_row(new.target, new.request, new.tables, new.holder, datetime.now(UTC)) | {
             "status": RunStatus.RUNNING.value,
             "token": new.token,
+            "circumstances": new.circumstances,
         }
         with self._transaction() as connection:
             if not new.queued:
@@ -314,6 +319,12 @@ class Store:
             raise UnknownRun(run_id=run_id)
         return run_view(row)
 
+    def circumstances(self, run_id: RunId) -> Mapping[str, Any]:
+        """Under what a run went; empty where that is not known."""
+        wanted = select(run_table.c.circumstances).where(run_table.c.id == run_id)
+        with self._transaction() as connection:
+            return connection.scalar(wanted) or {}
+
     def recent(self, target: str, limit: int) -> tuple[RunView, ...]:
         """The newest runs of a target first; what still waits in the queue is none of them."""
         wanted = (
@@ -384,10 +395,3 @@ def _committed(run_id: RunId) -> ColumnElement[int]:
     done = case((p.status == PartitionStatus.DONE.value, p.rows), else_=0)
     rows = select(func.sum(done)).where(p.run_id == run_id).scalar_subquery()
     return func.coalesce(rows, run_table.c.rows_done)
-
-
-def _private_folder(file: Path) -> None:
-    try:
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(address=str(file), reason=str(error)) from None

@@ -7,7 +7,7 @@ from itertools import pairwise
 from math import ceil, log10
 from typing import TYPE_CHECKING
 
-from sync.ui.markup import Markup, tag
+from sync.markup import Markup, tag
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

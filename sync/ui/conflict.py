@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sync.errors import LeaseHeld
+from sync.markup import Markup
 from sync.model import Conflict, Verdict
 from sync.ui.elements import bullets, day_range, facts, paragraph, stack
-from sync.ui.markup import Markup, plain
+from sync.ui.markup import plain
 from sync.ui.state_card import UNKNOWN, days_done, days_label, kept_elsewhere, time_left
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from sync.ui.markup import Markup, join, tag
+from sync.markup import Markup, join, tag
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

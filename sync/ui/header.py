@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from sync.markup import tag
 from sync.ui.elements import paragraph
-from sync.ui.markup import show, tag
+from sync.ui.markup import show
 from sync.ui.reader import CODES, NAMES
 
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from sync.markup import Markup
 from sync.ui import actions, state_card
-from sync.ui.markup import Markup, show
+from sync.ui.markup import show
 
 if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator

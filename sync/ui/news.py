@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from sync.markup import Markup
 from sync.model import Verdict
 from sync.ui import actions, conflict, form, outcome, takeover
 from sync.ui.elements import card, paragraph
-from sync.ui.markup import Markup, show
+from sync.ui.markup import show
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

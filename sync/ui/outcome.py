@@ -6,9 +6,9 @@ from collections import Counter
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from sync.markup import Markup
 from sync.model import PartitionStatus, PartitionView, RunStatus, RunView
 from sync.ui.elements import bullets, day_range, facts, paragraph, stack
-from sync.ui.markup import Markup
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

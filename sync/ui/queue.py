@@ -13,10 +13,10 @@ from sync.ui.elements import card, day_range, paragraph, stack
 from sync.ui.markup import show
 
 if TYPE_CHECKING:
+    from sync.markup import Markup
     from sync.model import RunView
     from sync.operations import Operations
     from sync.snapshot import Snapshot
-    from sync.ui.markup import Markup
     from sync.ui.reader import Reader
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sync.markup import Markup, join, tag
 from sync.model import RunStatus, RunView
 from sync.ui.chart import sparkline
-from sync.ui.markup import Markup, join, tag
 from sync.ui.outcome import Trouble, trouble_of
 
 if TYPE_CHECKING:

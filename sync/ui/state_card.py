@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sync.markup import Markup, join, tag
 from sync.model import CancelMode, Progress, RunStatus, RunView, Verdict
 from sync.ui.elements import badge, facts, paragraph, stack
-from sync.ui.markup import Markup, join, tag
 from sync.ui.outcome import Trouble, trouble_of
 
 if TYPE_CHECKING:

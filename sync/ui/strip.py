@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from sync.markup import Markup, tag
 from sync.model import PartitionStatus, PartitionView
-from sync.ui.markup import Markup, tag
 
 if TYPE_CHECKING:
     from datetime import date

@@ -16,11 +16,12 @@ import streamlit as st
 
 from sync.ending import REASON_MAX
 from sync.errors import N_, BatchSyncError, LeaseHeld
+from sync.markup import tag
 from sync.model import RunStatus
 from sync.told import Told
 from sync.ui import actions
 from sync.ui.elements import bullets, paragraph, stack
-from sync.ui.markup import plain, show, tag
+from sync.ui.markup import plain, show
 from sync.wording import TAKEN_OVER, TAKEOVER
 
 if TYPE_CHECKING:

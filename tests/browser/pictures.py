@@ -1,4 +1,4 @@
-"""Pictures of the page in its states, over canned snapshots.
+"""Pictures of the page in its states, over canned snapshots, and of a report.
 
 `python -m tests.browser.pictures` makes the README's; with `--all` every state in every look goes
 to `artifacts/`, to be looked at.
@@ -12,10 +12,11 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, expect, sync_playwright
 
+from sync.reporting.page import report_page
 from tests.browser.dashboards import served
 from tests.browser.test_page_states import SCRIPT
 from tests.conftest import CHROMIUM_FLAGS
-from tests.views.fakes import SNAPSHOTS
+from tests.views.fakes import SNAPSHOTS, a_report
 
 ROOT = Path(__file__).parent.parent.parent
 WIDTHS = {"wide": 1280, "phone": 390}
@@ -55,6 +56,7 @@ def main() -> None:
         with served(script) as address:
             for name, look in wanted.items():
                 _take(browser, address, look, folder / f"{name}.png")
+        _report(browser, Path(scripts) / "report.html", folder / "report.png")
 
 
 def _take(browser: Browser, address: str, look: tuple[str, str, str, str], file: Path) -> None:
@@ -79,6 +81,15 @@ def _take(browser: Browser, address: str, look: tuple[str, str, str, str], file:
         height = DIALOG_HEIGHT if state == TAKEOVER else page.evaluate(content)
         page.set_viewport_size({"width": WIDTHS[width], "height": height})
         page.wait_for_timeout(300)
+        page.screenshot(path=file)
+
+
+def _report(browser: Browser, page_file: Path, file: Path) -> None:
+    """The head of a run's report."""
+    page_file.write_text(report_page(a_report(), "en"), encoding="utf-8")
+    with browser.new_context(viewport={"width": 1180, "height": 1180}) as context:
+        page = context.new_page()
+        page.goto(page_file.as_uri())
         page.screenshot(path=file)
 
 

@@ -2,13 +2,15 @@
 
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 
+from sync.reporting.page import report_page
 from tests.browser.dashboards import served
-from tests.views.fakes import SNAPSHOTS
+from tests.views.fakes import SNAPSHOTS, a_report
 
 SCRIPT = """
 import streamlit as st
@@ -134,3 +136,19 @@ def test_cancel_now_asks_once(opened: Callable[[str, str], Page]) -> None:
 
     page.get_by_role("heading", name="The last sync was cancelled").wait_for()
     page.get_by_role("button", name="Resume").wait_for()
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize("look", LOOKS)
+def test_a_report_is_readable_accessible_and_no_wider_than_the_window(
+    contexts: dict[str, BrowserContext], look: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "report.html"
+    locale = "zh_CN" if LOOKS[look][2] == "zh" else "en"
+    file.write_text(report_page(a_report(), locale), encoding="utf-8")
+    page = contexts[look].new_page()
+    page.goto(file.as_uri())
+    found = Axe().run(page, options=AXE_RULES).response["violations"]
+    wide = page.evaluate("document.documentElement.scrollWidth")
+    page.close()
+    assert ([violation["id"] for violation in found], wide) == ([], LOOKS[look][0])

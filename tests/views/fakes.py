@@ -3,6 +3,7 @@
 The page is handed one of these as it is handed the real one; a click moves `name` on.
 """
 
+import hashlib
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -16,6 +17,7 @@ from sync.model import (
     Only,
     PartitionStatus,
     PartitionView,
+    PlanState,
     Progress,
     RunId,
     RunRequest,
@@ -26,6 +28,7 @@ from sync.model import (
     Token,
     Verdict,
 )
+from sync.report import Report
 from sync.snapshot import Snapshot
 from sync.told import Told
 
@@ -164,6 +167,61 @@ def ended(status: RunStatus, bad: PartitionStatus | None = None, **changes: obje
         None,
         shown=a_run(status, **changes),
         partitions=partitions(rest, bad),
+    )
+
+
+def a_report() -> Report:
+    """Of a week of two tables, compared by digest; one day was held back."""
+    days = DateRange(date(2026, 11, 17), date(2026, 11, 23))
+    found = [
+        PartitionView(
+            table=table,
+            day=day,
+            status=PartitionStatus.DONE,
+            rows=rows + 37 * n,
+            target_rows=rows + 35 * n,
+            seconds=0.9 + n / 7,
+            state=PlanState.CHANGED,
+            source_rows=rows + 37 * n,
+            committed_at=NOW - timedelta(seconds=600 - 20 * n),
+            digest=hashlib.md5(f"{table}{n}".encode(), usedforsecurity=False).hexdigest(),
+            digest_kind="record-1",
+        )
+        for table, rows in (("orders", 201_344), ("refunds", 1_208))
+        for n, day in enumerate(days.days())
+    ]
+    held = {"status": PartitionStatus.HELD_BACK, "state": PlanState.HELD_BACK, "source_rows": 12}
+    found[5] = replace(
+        found[5], **held, seconds=None, committed_at=None, digest=None, digest_kind=None
+    )
+    settings = {"verify": "digest", "shrink_max": 0.5, "snapshot": True, "plan": "d4b7a1c09e52f36a"}
+    versions = {
+        "batch_sync": "0.1.0",
+        "python": "3.11.7",
+        "sqlalchemy": "2.1.9",
+        "psycopg2": "2.9.13",
+        "source": "PostgreSQL 16.11",
+        "target": "PostgreSQL 18.1",
+    }
+    places = {"source": "shop.internal:5432/shop", "target": "reports.internal:5432/reports"}
+    told = Told(
+        "{count} partitions were held back: the target has far more rows ({which}).",
+        hint="If the source is right, let them through: --allow-shrink, or the tick.",
+        count=1,
+        which="orders 2026-11-22",
+    )
+    run = a_run(RunStatus.FAILED, days=days, tables=("orders", "refunds"), error=told)
+    return Report(
+        made_at=NOW + timedelta(minutes=2),
+        run=run,
+        target=places["target"],
+        timezone="Asia/Shanghai",
+        circumstances={**settings, **places, "locks": "file+session", "versions": versions},
+        partitions=tuple(found),
+        owners={(p.table, p.day): run.id for p in found if p.digest},
+        ended_by="itself",
+        log=(LogLine(at=NOW, event="run.planned", text=PLANNED),),
+        unknown=(),
     )
 
 

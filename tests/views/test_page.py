@@ -9,10 +9,10 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from sync.errors import ConnectError
+from sync.markup import tag
 from sync.model import CancelMode, DateRange, PartitionStatus, RunRequest, Verdict
 from sync.ui import actions
 from sync.ui.form import presets
-from sync.ui.markup import tag
 from sync.ui.strip import Cell
 from tests.views.fakes import (
     QUEUE,
