@@ -106,6 +106,7 @@ class TableSettings(_Section):
     exclude: tuple[str, ...] = ()
     where: str | None = None
     on_schema_change: SchemaChange = SchemaChange.FAIL
+    convert: tuple[str, ...] = ()
 
     @field_validator("name")
     @classmethod

@@ -1,5 +1,6 @@
 """An installation under test: two databases, their settings file, and everything that opens it."""
 
+import contextlib
 import io
 import json
 import os
@@ -67,6 +68,13 @@ class PostgresSide:
             lines = ("\t".join(map(_copy_text, row)) + "\n" for row in rows)
             cursor.copy_expert(f"COPY {table} FROM STDIN", io.StringIO("".join(lines)))
 
+    def written(self, query: str, form: str) -> bytes:
+        """What COPY writes of a query's rows, as text or binary."""
+        rows = io.BytesIO()
+        with self._connection.cursor() as cursor:
+            cursor.copy_expert(f"COPY ({query}) TO STDOUT (FORMAT {form})", rows)
+        return rows.getvalue()
+
     def close(self) -> None:
         """Let go of the connection."""
         self._connection.close()
@@ -94,6 +102,12 @@ class SqliteSide:
         self._connection.execute("BEGIN")
         self._connection.executemany(f"INSERT INTO {table} VALUES ({places})", given)
         self._connection.execute("COMMIT")
+
+    def raw(self, query: str) -> list[str]:
+        """The rows of a query, sorted, with text as the bytes that stand in the file."""
+        with contextlib.closing(sqlite3.connect(self.file)) as connection:
+            connection.text_factory = bytes
+            return sorted(map(repr, connection.execute(query)))
 
     def close(self) -> None:
         """Let go of the file."""

@@ -17,6 +17,7 @@ from sync.copying.proving import expect_rows
 from sync.counting import digest_by_day
 from sync.databases.failures import DRIVER_ERRORS
 from sync.databases.shape import quoted
+from sync.databases.sqlite import text_as
 from sync.databases.sqlite_days import day_of
 from sync.errors import Cancelled
 
@@ -204,12 +205,19 @@ class AttachMover:
     def _insert_in_chunks(self, group: Group, into: str) -> int:
         assert self._reader is not None
         columns = ", ".join(map(quoted, group.pair.columns))
-        places = ", ".join("?" * len(group.pair.columns))
-        rows = _driver(self._reader).execute(self._select(group, group.pair.source.sql))
-        writer, copied = _driver(self.writer()), 0
-        while (chunk := rows.fetchmany(CHUNK)) and not self._stopped:
-            writer.executemany(f"INSERT INTO {into} ({columns}) VALUES ({places})", chunk)
-            copied += len(chunk)
+        insert = f"INSERT INTO {into} ({columns}) VALUES"
+        with text_as(self._reader, _as_text) as reader:
+            rows = reader.execute(self._select(group, group.pair.source.sql))
+            writer, copied = _driver(self.writer()), 0
+            while (chunk := rows.fetchmany(CHUNK)) and not self._stopped:
+                odd = [row for row in chunk if any(type(value) is _NotUtf8 for value in row)]
+                plain = [row for row in chunk if row not in odd] if odd else chunk
+                places = ", ".join("?" * len(group.pair.columns))
+                writer.executemany(f"{insert} ({places})", plain)
+                for row in odd:
+                    casts = ("CAST(? AS TEXT)" if type(v) is _NotUtf8 else "?" for v in row)
+                    writer.execute(f"{insert} ({', '.join(casts)})", row)
+                copied += len(chunk)
         return copied
 
     def _select(self, group: Group, table: str) -> str:
@@ -260,6 +268,17 @@ class AttachMover:
         for connection in (self._writer, self._reader):
             if connection is not None and not connection.closed:
                 _let_go(connection)
+
+
+class _NotUtf8(bytes):
+    """A text of an SQLite file that is no UTF-8: its bytes, to be made a text again in SQL."""
+
+
+def _as_text(text: bytes) -> str | _NotUtf8:
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return _NotUtf8(text)
 
 
 def _let_go(connection: Connection) -> None:

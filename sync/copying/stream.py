@@ -26,6 +26,7 @@ from sync.copying.proving import expect_rows
 from sync.counting import digest_by_day
 from sync.databases import days as bounds
 from sync.databases.failures import DRIVER_ERRORS, Failure, failure
+from sync.databases.postgres_types import read_as
 from sync.databases.shape import quoted
 from sync.databases.stop import end_statements_of, shut_down
 from sync.errors import Cancelled, CommitUnknown, SourceLost
@@ -271,7 +272,8 @@ class StreamMover:
         condition = group.condition(self._source, self._zone) + (
             f" AND ({pair.where})" if pair.where else ""
         )
-        columns = ", ".join(map(quoted, pair.columns))
+        theirs, ours = pair.source.by_name, pair.target.by_name
+        columns = ", ".join(read_as(theirs[name], ours[name]) for name in pair.columns)
         query = f"SELECT {columns} FROM {pair.source.sql} WHERE {condition}"
         sql = f"COPY ({query}) TO STDOUT {_format(group)}"
         driver = _driver(connection)

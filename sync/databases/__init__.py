@@ -2,8 +2,9 @@
 
 port.py      what the rest of the package asks of a database
 postgres.py  PostgreSQL          sqlite.py  SQLite
-postgres_catalog.py  what its catalogue says of a table
+postgres_catalog.py  what its catalogue says of a table    postgres_types.py  of types made there
 shape.py     columns, keys and date classes as values
+sqlite_types.py  what its types mean, and what it makes of a value that is stored
 digest.py    what proves that rows are the same    postgres_digest.py  its SQL
 postgres_marks.py  what tells that rows were not touched
 sqlite_days.py  its dates, which are texts

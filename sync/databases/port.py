@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import date, datetime
     from zoneinfo import ZoneInfo
 
     from sqlalchemy import Connection
 
     from sync.databases.digest import Digest, Digested, Part, Row
-    from sync.databases.shape import Column, Table
+    from sync.databases.shape import Column, Table, UserType
     from sync.model import DateRange, RunId
 
 Role = Literal["source", "target", "lock"]
@@ -130,8 +130,10 @@ class Database(Protocol):
         """That `column` is in `days`, as SQL on the bare column, so that an index serves it."""
         ...
 
-    def unknown_types(self, connection: Connection, table: Table) -> list[str]:
-        """The types of the table's columns that this database does not have."""
+    def types(
+        self, connection: Connection, names: Sequence[str]
+    ) -> Mapping[str, tuple[UserType, ...] | None]:
+        """Of each type, the user-defined types in it; None of one that is not known here."""
         ...
 
     def create_table(self, table: Table, date_column: str) -> Sequence[str]:

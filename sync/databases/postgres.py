@@ -14,6 +14,7 @@ from sync.databases.digest import MD5, NOTHING, RECORD, summed
 from sync.databases.failures import DRIVER_ERRORS, reason
 from sync.databases.postgres_digest import FIRST_VERSION, bucket, row_hash, sums, texts
 from sync.databases.postgres_marks import MARK
+from sync.databases.postgres_types import named
 from sync.databases.shape import Column, DateClass, Table, date_class, quoted
 from sync.errors import N_, ConnectError
 
@@ -27,11 +28,12 @@ if TYPE_CHECKING:
 
     from sync.databases.digest import Digest, Digested, Part, Row
     from sync.databases.port import Role
+    from sync.databases.shape import UserType
     from sync.model import DateRange, RunId
     from sync.settings import RunSettings
 
-# pg_dump's own choice (setup_connection in pg_dump.c): text forms that every server reads back
-# unchanged; and an error where row security would hide rows.
+# Text forms that every server reads back unchanged (pg_dump's own choice, in setup_connection, and
+# what else an administrator may have set); and an error where row security would hide rows.
 EXACT_TEXT = {
     "TimeZone": "UTC",
     "DateStyle": "ISO",
@@ -40,6 +42,9 @@ EXACT_TEXT = {
     "client_encoding": "UTF8",
     "bytea_output": "hex",
     "row_security": "off",
+    "lc_monetary": "C",
+    "xmloption": "content",
+    "array_nulls": "on",
 }
 # Compiling a digest over many columns would take longer than the digest.
 PLAIN = {"jit": "off"}
@@ -345,9 +350,11 @@ class PostgresDatabase:
             case _:
                 assert_never(kind)
 
-    def unknown_types(self, connection: Connection, table: Table) -> list[str]:
-        """The types of the table's columns that this database does not have."""
-        return catalog.unknown_types(connection, table)
+    def types(
+        self, connection: Connection, names: Sequence[str]
+    ) -> dict[str, tuple[UserType, ...] | None]:
+        """Of each type, the user-defined types in it; None of one that is not known here."""
+        return named(connection, names)
 
     def create_table(self, table: Table, date_column: str) -> Sequence[str]:
         """The statements that create `table` with its key and an index on its date column."""

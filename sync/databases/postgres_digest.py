@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sync.databases.digest import MD5, RECORD
+from sync.databases.postgres_types import WIDENED
 from sync.databases.shape import quoted
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ SENT = {
     "time without time zone": "time_send",
     "time with time zone": "timetz_send",
 }
+BLANKED = {"character", "bpchar"}
 INTEGERS = {"smallint", "integer", "bigint"}
 REALS = {"real", "double precision"}
 MIXED = "sum(hashint8extended(h, {}) # hashint8extended(h >> 32, {}))"
@@ -100,10 +102,13 @@ def _md5_term(entry: Entry) -> str:
 def _text(entry: Entry) -> str:
     """The value as COPY writes it, in the target's precision."""
     name = quoted(entry.column.name)
+    if entry.cast and WIDENED.get(entry.column.type) == entry.cast:
+        return f"({name}::{entry.cast}::text)"
     text = f"{name}::text"
-    if _base(entry.column.type) == "character":
-        # The cast would strip the blanks that COPY writes.
-        text = f"(CASE WHEN {name} IS NOT NULL THEN concat({name}) END)"
+    if entry.cast or _base(entry.column.type) in BLANKED:
+        # The cast would write a boolean as a word, an address with its mask, and strip the blanks
+        # that COPY writes; a composite of NULLs is no NULL.
+        text = f"(CASE WHEN {name} IS DISTINCT FROM NULL THEN concat({name}) END)"
     return f"({text}::{entry.cast}::text)" if entry.cast else f"({text})"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from bisect import bisect_right
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -15,25 +16,26 @@ from sqlalchemy.exc import DBAPIError
 
 from sync.databases import days as bounds
 from sync.databases import sqlite_days as texts
+from sync.databases import sqlite_types as kinds
 from sync.databases.digest import MD5, Md5Sums, row_md5
 from sync.databases.failures import reason
 from sync.databases.rules import Rules
-from sync.databases.shape import Column, DateClass, Table, date_class, quoted
+from sync.databases.shape import Column, DateClass, Table, TableKind, date_class, quoted
 from sync.errors import ConnectError
 from sync.model import DateRange
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from zoneinfo import ZoneInfo
 
     from sqlalchemy import URL, Connection
 
     from sync.databases.digest import Digest, Digested, Part, Row
     from sync.databases.port import Role
+    from sync.databases.shape import UserType
     from sync.model import RunId
     from sync.settings import RunSettings
 
-COMPUTED = {2, 3}  # "hidden" of PRAGMA table_xinfo: virtual and stored generated columns
 SECONDS = len("2025-01-06 12:00:00")
 
 
@@ -99,30 +101,45 @@ class SqliteDatabase:
         SQLite has one schema; a prefix must be `main`.
         """
         known = connection.exec_driver_sql(
-            "SELECT 1 FROM sqlite_master WHERE type IN ('table', 'view') AND name = ?", (name,)
+            "SELECT m.type, m.sql, l.strict, l.wr FROM sqlite_master m"
+            " LEFT JOIN pragma_table_list l ON l.name = m.name AND l.schema = 'main'"
+            " WHERE m.type IN ('table', 'view') AND m.name = ?",
+            (name,),
         ).first()
         if known is None or schema not in {None, "main"}:
             return None
         info = connection.exec_driver_sql(f"PRAGMA table_xinfo({quoted(name)})").all()
         keyed = sorted((row.pk, row.name) for row in info if row.pk)
         key = tuple(column for _, column in keyed)
+        indexes = connection.exec_driver_sql(f"PRAGMA index_list({quoted(name)})").all()
+        alias = not known.wr and all(index.origin != "pk" for index in indexes)
         return Table(
             schema=None,
             name=name,
             columns=tuple(
                 Column(
                     name=row.name,
-                    type=row.type,
+                    type=kinds.meant(row.type, known, alias=alias or row.name not in key),
                     not_null=bool(row.notnull),
-                    generated=row.hidden in COMPUTED,
-                    date_class=texts.class_of(row.type),
+                    generated=bool(row.hidden),
+                    date_class=texts.class_of(row.type, strict=bool(known.strict)),
                 )
                 for row in info
             ),
             key=key,
-            unique=(frozenset(key), *self._unique_indexes(connection, name))
-            if key
-            else self._unique_indexes(connection, name),
+            unique=(
+                *([frozenset(key)] if key else []),
+                *(
+                    frozenset(
+                        part.name
+                        for part in connection.exec_driver_sql(
+                            f"PRAGMA index_info({quoted(index.name)})"
+                        )
+                    )
+                    for index in indexes
+                    if index.unique and not index.partial
+                ),
+            ),
             rules=Rules(
                 filled=frozenset(
                     row.name
@@ -136,17 +153,8 @@ class SqliteDatabase:
                     ).scalars()
                 ),
             ),
-        )
-
-    def _unique_indexes(self, connection: Connection, name: str) -> tuple[frozenset[str], ...]:
-        indexes = connection.exec_driver_sql(f"PRAGMA index_list({quoted(name)})").all()
-        return tuple(
-            frozenset(
-                row.name
-                for row in connection.exec_driver_sql(f"PRAGMA index_info({quoted(index.name)})")
-            )
-            for index in indexes
-            if index.unique and not index.partial
+            kind=TableKind(known.type),
+            strict=bool(known.strict),
         )
 
     def count_by_day(
@@ -227,9 +235,9 @@ class SqliteDatabase:
         name, local = quoted(column.name), column.date_class is not DateClass.TIMESTAMPTZ
         steps = [texts.edge(edge) if local else str(edge)[:SECONDS] for edge in edges]
         more = f" AND ({digested.where})" if digested.where else ""
-        columns = ", ".join(quoted(entry.column.name) for entry in digested.entries)
+        columns = ", ".join(map(kinds.as_stored, digested.entries))
         sums = [Md5Sums() for _ in steps[1:]]
-        with _any_text(connection) as driver:
+        with text_as(connection, _decoded) as driver:
             for at, *values in driver.execute(
                 f"SELECT {name if local else f'datetime({name})'}, {columns} FROM {table.sql}"
                 f" WHERE {texts.between(column, edges[0], edges[-1])}{more}"
@@ -276,9 +284,10 @@ class SqliteDatabase:
         names = [entry.column.name for entry in part.digested.entries]
         key = [names.index(entry.column.name) for entry in part.key.entries]
         more = f" AND ({part.digested.where})" if part.digested.where else ""
-        with _any_text(connection) as driver:
+        with text_as(connection, _decoded) as driver:
             for values in driver.execute(
-                f"SELECT {', '.join(map(quoted, names))} FROM {part.table.sql}"
+                f"SELECT {', '.join(map(kinds.as_stored, part.digested.entries))}"
+                f" FROM {part.table.sql}"
                 f" WHERE {texts.between(part.column, part.low, part.high)}{more}"
             ):
                 hashed = int.from_bytes(row_md5([values[n] for n in key])[:4])
@@ -311,26 +320,35 @@ class SqliteDatabase:
         low, high = (bounds.bound(day, kind, zone) for day in (days.start, bounds.after(days.end)))
         return texts.between(column, low, high)
 
-    def unknown_types(self, connection: Connection, table: Table) -> list[str]:
-        """None: any word is a type to SQLite."""
-        del connection, table
-        return []
+    def types(
+        self, connection: Connection, names: Sequence[str]
+    ) -> dict[str, tuple[UserType, ...] | None]:
+        """All are known: any word is a type to SQLite."""
+        del connection
+        return dict.fromkeys(names, ())
 
     def create_table(self, table: Table, date_column: str) -> Sequence[str]:
         """The statements that create `table` with its key and an index on its date column."""
         index = quoted(f"{table.name}_{date_column}_idx")
+        columns = tuple(
+            replace(column, type=kinds.declared(column.type, strict=table.strict))
+            for column in table.columns
+        )
+        create = replace(table, columns=columns).create_sql
         return (
-            table.create_sql,
+            f"{create} STRICT" if table.strict else create,
             f"CREATE INDEX {index} ON {table.sql} ({quoted(date_column)})",
         )
 
 
 @contextmanager
-def _any_text(connection: Connection) -> Iterator[sqlite3.Connection]:
-    """The driver's connection, reading text that is no UTF-8, too: as surrogates."""
+def text_as(
+    connection: Connection, decoded: Callable[[bytes], object]
+) -> Iterator[sqlite3.Connection]:
+    """The driver's connection, which hands text over as `decoded` gives it."""
     driver = connection.connection.driver_connection
     assert isinstance(driver, sqlite3.Connection)
-    former, driver.text_factory = driver.text_factory, _decoded
+    former, driver.text_factory = driver.text_factory, decoded
     try:
         yield driver
     finally:
@@ -344,4 +362,5 @@ def _text(value: object) -> str | None:
 
 
 def _decoded(text: bytes) -> str:
+    """Text that is no UTF-8 has surrogates."""
     return text.decode(errors="surrogateescape")

@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 TIMESTAMPS = ("TIMESTAMPTZ", "TIMESTAMP WITH TIME ZONE")
 
 
-def class_of(declared: str) -> DateClass | None:
+def class_of(declared: str, *, strict: bool = False) -> DateClass | None:
     """The date class of a column that was declared so."""
     words = declared.upper()
+    if strict and words == "TEXT":
+        return DateClass.TIMESTAMP
     if words.startswith(TIMESTAMPS):
         return DateClass.TIMESTAMPTZ
     if words.startswith(("TIMESTAMP", "DATETIME")):

@@ -10,6 +10,7 @@ from sync.databases.pooler import Pooling, pooling
 from sync.doctor.finding import Finding, failed
 from sync.errors import N_, BatchSyncError
 from sync.model import DateRange
+from sync.pairing import types
 from sync.pairing.changes import left_alone, will_add
 from sync.pairing.pair import look, pair_tables
 from sync.pairing.rules import circle, warnings_of
@@ -164,6 +165,8 @@ def _fits(pair: TablePair) -> Iterator[Finding]:
     )
     name = Told(TABLE, table=pair.name)
     yield Finding(name=name, ok=True, told=told)
+    for what in types.told_of(pair.source, pair.columns, exists=pair.exists):
+        yield Finding(name=name, ok=True, told=what)
     warnings = [
         *(will_add(pair.target, column) for column in pair.added),
         *left_alone(pair),

@@ -6,7 +6,9 @@ import re
 from typing import TYPE_CHECKING
 
 from sync.databases.failures import DRIVER_ERRORS, reason
+from sync.databases.shape import TableKind
 from sync.errors import N_, SchemaError
+from sync.told import Told
 
 if TYPE_CHECKING:
     from sync.databases.port import Database
@@ -62,8 +64,9 @@ def date_column_of(table: Table, name: str, database: Database) -> Column:
 def columns_to_copy(table: Table, here: Table | None, settings: TableSettings) -> tuple[str, ...]:
     """What is copied, in the source's order; a computed value, too, where the target keeps it."""
     kept = {column.name for column in here.columns if not column.generated} if here else set()
+    kept.update(settings.columns)
     written = [c.name for c in table.columns if not c.generated or c.name in kept]
-    named = dict.fromkeys((*settings.columns, *settings.exclude, *settings.key))
+    named = dict.fromkeys((*settings.columns, *settings.exclude, *settings.key, *settings.convert))
     if unknown := [name for name in named if table.column(name) is None]:
         raise SchemaError(
             N_("Table {table} in the source has no column {column}, which the settings name."),
@@ -78,6 +81,13 @@ def columns_to_copy(table: Table, here: Table | None, settings: TableSettings) -
         raise SchemaError(
             N_("The date column {column} of {table} is not among the columns to copy."),
             hint=N_("Add it to columns, or take it out of exclude."),
+            table=settings.name,
+            column=settings.date_column,
+        )
+    if settings.date_column in settings.convert:
+        raise SchemaError(
+            N_("The date column {column} of {table} cannot be converted: its values tell the day."),
+            hint=N_("Take it out of convert."),
             table=settings.name,
             column=settings.date_column,
         )
@@ -148,4 +158,16 @@ def refuse_followers(table: Table, target: Database) -> None:
             address=target.address,
             followers=", ".join(followers),
             table=table.name,
+        )
+
+
+def refuse_no_table(table: Table, target: Database) -> None:
+    """Rows go to tables whose commit is the target's own."""
+    if table.kind not in {TableKind.TABLE, TableKind.PARTITIONED}:
+        raise SchemaError(
+            N_("{table} in the target {address} is a {kind}: rows are replaced in tables only."),
+            hint=N_("Name a table there by target_name, or drop the {kind}: a table is made."),
+            table=table.name,
+            address=target.address,
+            kind=Told(table.kind),
         )

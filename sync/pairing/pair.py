@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sync.databases.digest import Digested, entries
@@ -16,7 +16,7 @@ from sync.databases.failures import DRIVER_ERRORS, Failure, failure, reason
 from sync.databases.shape import Column, Table
 from sync.errors import N_, ConnectError, SchemaError, UnknownTable, misfits
 from sync.model import SchemaChange
-from sync.pairing import changes, fit, rules
+from sync.pairing import changes, fit, rules, types
 from sync.settings import split_name
 
 if TYPE_CHECKING:
@@ -60,11 +60,12 @@ class TablePair:
 
     def digested(self, role: Role) -> Digested:
         """What a digest of its rows covers on one of the two sides: all that is copied."""
-        columns = [(self.source.column(name), self.target.column(name)) for name in self.columns]
+        theirs, ours = self.source.by_name, self.target.by_name
+        columns = [(theirs[name], ours[name]) for name in self.columns]
         source = role == "source"
         return Digested(
             kind=self.digest_kind,
-            entries=entries([(a, b) for a, b in columns if a and b], source=source),
+            entries=entries(columns, source=source),
             where=self.where if source else None,
         )
 
@@ -175,10 +176,12 @@ def pair_tables(
     date_column = fit.date_column_of(there, settings.date_column, source.database)
     columns = fit.columns_to_copy(there, here, settings)
     key = fit.key_of(there, settings, columns)
+    if here:
+        fit.refuse_no_table(here, target.database)
     made, added = (
-        (_table_to_make(there, settings, columns, key, target), ())
+        (_table_to_make(there, settings, columns, key, source.database, target), ())
         if here is None
-        else _with_all(there, here, settings, columns, target, adds=adds)
+        else _with_all(there, here, settings, columns, source.database, target, adds=adds)
     )
     target_date = fit.date_column_of(made, settings.date_column, target.database)
     fit.refuse_other_class(settings, date_column, target_date)
@@ -218,19 +221,22 @@ def _with_all(
     here: Table,
     settings: TableSettings,
     columns: tuple[str, ...],
+    source: Database,
     target: Side,
     *,
     adds: bool,
 ) -> tuple[Table, tuple[Column, ...]]:
     """The target's table as it will be once it has all columns, and those that it lacks still."""
     lacking = tuple(name for name in columns if here.column(name) is None)
-    wanted = _table_to_make(there, settings, lacking, (), target).columns if lacking else ()
+    wanted = _table_to_make(there, settings, lacking, (), source, target).columns if lacking else ()
     # Rows that stand there would have no date.
     adds &= settings.on_schema_change is SchemaChange.ADD_COLUMNS
     adds &= settings.date_column not in lacking
     wrong = changes.differences(
         there, here, columns, lacking=() if adds else wanted, target=target.database
     )
+    if source.kind == target.database.kind:
+        wrong += types.lossy(there, here, columns, settings, target.database)
     if wrong:
         raise misfits(wrong)
     return changes.with_added(here, wanted), wanted
@@ -248,27 +254,45 @@ def _table_to_make(
     settings: TableSettings,
     columns: tuple[str, ...],
     key: tuple[str, ...],
+    source: Database,
     target: Side,
 ) -> Table:
+    copied = [column for column in there.columns if column.name in columns]
+    makes = {made.name: made.ddl for column in copied for made in column.rests_on}
+    known = target.database.types(target.connection, [*makes, *(c.type for c in copied)])
+    if lacking := [column for column in copied if known[column.type] is None]:
+        statements = [ddl for name, ddl in makes.items() if known[name] is None]
+        raise SchemaError(
+            N_("Table {table} cannot be made in the target {address}: it lacks the types {types}."),
+            hint=N_("Make them there: {statements}; or name their columns in exclude: {columns}.")
+            if statements
+            else N_("Create them there, or name their columns in exclude: {columns}."),
+            table=settings.target,
+            address=target.database.address,
+            types=", ".join(dict.fromkeys(column.type for column in lacking)),
+            statements="; ".join(statements),
+            columns=", ".join(column.name for column in lacking),
+        )
     made = Table(
         schema=target.database.schema,
         name=settings.target,
-        columns=tuple(column for column in there.columns if column.name in columns),
+        columns=tuple(
+            replace(column, identity=False, generated=False, rests_on=known[column.type] or ())
+            for column in copied
+        ),
         key=key,
         unique=(frozenset(key),) if key else (),
+        strict=there.strict and source.kind == target.database.kind,
     )
-    if lacking := target.database.unknown_types(target.connection, made):
-        raise SchemaError(
-            N_("Table {table} cannot be made in the target {address}: it lacks the types {types}."),
-            hint=N_("Create them there, or name their columns in exclude: {columns}."),
-            table=settings.target,
-            address=target.database.address,
-            types=", ".join(lacking),
-            columns=", ".join(column.name for column in made.columns if column.type in lacking),
-        )
+    # Types of one name may consist of other things in the target.
+    if source.kind == target.database.kind and (
+        wrong := types.lossy(there, made, columns, settings, target.database)
+    ):
+        raise misfits(wrong)
     return made
 
 
 def _alike(there: Table, here: Table, columns: tuple[str, ...]) -> bool:
-    pairs = ((there.column(name), here.column(name)) for name in columns)
-    return all(a and b and a.portable and b.portable and a.type == b.type for a, b in pairs)
+    theirs, ours = there.by_name, here.by_name
+    pairs = ((theirs[name], ours[name]) for name in columns)
+    return all(a.portable and b.portable and a.type == b.type for a, b in pairs)

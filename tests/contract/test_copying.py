@@ -104,7 +104,7 @@ ODD_ROWS = r"""
          NULL, NULL, NULL)"""
 
 
-@pytest.mark.parametrize("words", ["text", "varchar(100)"], ids=["binary", "text"])
+@pytest.mark.parametrize("words", ["text", "varchar"], ids=["binary", "text"])
 def test_every_value_arrives_as_it_was(postgresql: Both, tmp_path: Path, words: str) -> None:
     postgresql.source.execute(ODD.format(words="text") + ODD_ROWS)
     postgresql.target.execute(ODD.format(words=words))
