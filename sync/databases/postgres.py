@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from sync.databases.digest import Digest, Digested, Part, Row
     from sync.databases.port import Role
-    from sync.databases.shape import UserType
     from sync.model import DateRange, RunId
     from sync.settings import RunSettings
 
@@ -350,11 +349,7 @@ class PostgresDatabase:
             case _:
                 assert_never(kind)
 
-    def types(
-        self, connection: Connection, names: Sequence[str]
-    ) -> dict[str, tuple[UserType, ...] | None]:
-        """Of each type, the user-defined types in it; None of one that is not known here."""
-        return named(connection, names)
+    types = staticmethod(named)
 
     def create_table(self, table: Table, date_column: str) -> Sequence[str]:
         """The statements that create `table` with its key and an index on its date column."""

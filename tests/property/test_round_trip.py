@@ -216,7 +216,7 @@ FEW = hypothesis.settings(
     suppress_health_check=list(hypothesis.HealthCheck),
     phases=[hypothesis.Phase.generate],
 )
-MANY = hypothesis.settings(FEW, max_examples=60)
+MANY = hypothesis.settings(FEW, max_examples=50)
 
 
 @FEW
