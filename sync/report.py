@@ -99,7 +99,11 @@ class Report:
     @property
     def moved(self) -> list[Mapping[str, Any]]:
         """Table and days that lost rows to the days of this run, because their keys moved."""
-        return [line.text.facts for line in self.log if line.event == "rows.moved"]
+        return [told.facts for told in self.noted("rows.moved")]
+
+    def noted(self, event: str) -> list[Told]:
+        """What its log says of one kind of event."""
+        return [line.text for line in self.log if line.event == event]
 
 
 @dataclass(frozen=True, slots=True)

@@ -230,6 +230,7 @@ def report_json(report: Report) -> dict[str, Any]:
         "totals": report.totals,
         "partitions": [_reported_json(partition, report) for partition in report.partitions],
         "moved": [dict(facts) for facts in report.moved],
+        "undated": [str(told) for told in report.noted("rows.undated")],
         "log": [
             {"at": line.at.isoformat(), "event": line.event, "text": str(line.text)}
             for line in report.log

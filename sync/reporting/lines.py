@@ -23,7 +23,6 @@ def report_lines(report: Report, locale: str) -> list[str]:
         [line for line in (words.reason(), *words.proof()) if line],
         _titled(gettext("What is not known"), words.unknown()),
         _partitions(words),
-        words.moved(),
         _compared(words, report.compared) if report.compared else [],
         [f"{at}  {text}" for at, text in words.log()],
         _facts([*words.under(), *words.versions()]),

@@ -262,10 +262,9 @@ class Words:
             p.target_digest or UNKNOWN,
         ]
 
-    def moved(self) -> list[str]:
-        """Rows that came from other days, a sentence each."""
-        text = self.gettext("Rows of {table} moved here from {days}.")
-        return [text.format_map(facts) for facts in self.report.moved]
+    def noted(self, event: str) -> list[str]:
+        """What the log says of one kind of event, a sentence each."""
+        return [wording.told(told, self.locale) for told in self.report.noted(event)]
 
     def log(self) -> list[tuple[str, str]]:
         """When, and what happened."""

@@ -120,16 +120,17 @@ def test_the_page_stands_alone_and_what_is_in_it_is_text(
         }
 
 
-def test_where_nothing_was_compared_that_is_said(
+def test_where_nothing_was_compared_and_rows_are_in_no_day_that_is_said(
     sqlite: Both, tmp_path: Path, sync: Command
 ) -> None:
     sqlite.source.execute(CREATE.format("orders"))
-    sqlite.source.insert("orders", [(1, DAYS[0], "fine")])
+    sqlite.source.insert("orders", [(1, DAYS[0], "fine"), (2, None, "in no day")])
     sqlite.installation(tmp_path, table("orders", "day")).run(DAYS[0])
     said = sync("history", "last")
     assert "Digests were not taken." in said.out
     found = reported(sync, "last", "--verify")
     assert (by_day(found)[DAYS[0]]["source_digest"], found["comparison"]["same"]) == (None, True)
+    assert found["undated"] == ["Rows of orders in no day by day, which are never copied: 1."]
 
 
 def test_of_a_run_that_only_the_target_knows_it_tells_what_that_knows_and_what_is_not_known(
