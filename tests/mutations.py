@@ -234,9 +234,9 @@ MUTATIONS = (
     ),
     Mutation(
         what="foreign keys looked at too early",
-        file="sync/copying/stream.py",
-        old='"SET CONSTRAINTS ALL DEFERRED; "',
-        new='""',
+        file="sync/copying/group.py",
+        old='"SET CONSTRAINTS ALL DEFERRED"',
+        new='"SELECT 1"',
         test=RULES + "tables_go_in_the_order_of_their_foreign_keys_and_may_be_replaced_again",
     ),
     Mutation(

@@ -160,6 +160,9 @@ def _replace(mover: Mover, group: Group, lease: Lease, *, moved: bool) -> Moved:
     connection = mover.writer()
     transaction = connection.begin()
     try:
+        if group.pair.target.rules.deferrable:
+            # So that rows which other rows name may go and come again.
+            connection.exec_driver_sql("SET CONSTRAINTS ALL DEFERRED")
         mover.delete_days(group)
         rows, elsewhere = mover.load_moved(group) if moved else (mover.load(group), [])
         _refuse_shrunk(group, rows)

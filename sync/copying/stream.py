@@ -175,10 +175,7 @@ class StreamMover:
     def delete_days(self, group: Group) -> None:
         """Remove the rows of the group's days from the target."""
         where = group.condition(self._target, self._zone)
-        # So that rows which other rows name may go and come again.
-        first = "SET CONSTRAINTS ALL DEFERRED; " if group.pair.target.rules.deferrable else ""
-        delete = f"{first}DELETE FROM {group.pair.target.sql} WHERE {where}"
-        self.writer().exec_driver_sql(delete)
+        self.writer().exec_driver_sql(f"DELETE FROM {group.pair.target.sql} WHERE {where}")
 
     def load(self, group: Group) -> Mapping[date, int]:
         """COPY the group's rows into its table; the rows of each day."""
