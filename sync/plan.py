@@ -105,7 +105,8 @@ class Plan:
     """What a run would do before it does it.
 
     `closely`: digests were compared. `by_key`: rows were counted by key. `estimate_s`: how long a
-    run of it may take at the least and at the most; None where nothing tells.
+    run of it may take at the least and at the most; None where nothing tells. `warnings`: what a
+    run of it does beside.
     """
 
     partitions: tuple[PlannedPartition, ...]
@@ -114,6 +115,7 @@ class Plan:
     undated: tuple[Undated, ...] = ()
     moved: tuple[MovedAway, ...] = ()
     estimate_s: tuple[float, float] | None = None
+    warnings: tuple[Told, ...] = ()
 
     @property
     def hash(self) -> str:

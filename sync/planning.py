@@ -13,6 +13,7 @@ from sync.counting import by_table, undated
 from sync.databases import days as bounds
 from sync.databases.digest import NOTHING, Digest
 from sync.model import DateRange, Only, PlanState, Verify
+from sync.pairing.changes import will_add
 from sync.plan import Plan, PlannedPartition, Undated
 
 if TYPE_CHECKING:
@@ -155,6 +156,7 @@ def plan_range(
         tuple(p for p in partitions if _taken(p, request, checkpoints.get((p.table, p.day)))),
         closely=counting.closely,
         undated=tuple(one for one in lost if one.told),
+        warnings=tuple(told for pair in pairs for told in will_add(pair)),
     )
 
 

@@ -140,6 +140,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         ],
         "totals": plan.totals,
         "estimate_s": _estimate_json(plan),
+        "warnings": list(map(str, plan.warnings)),
         "undated": {one.table: one.source for one in plan.undated if one.source},
         "undated_target": {one.table: one.target for one in plan.undated if one.target},
         **({"moved": list(map(_moved_json, plan.moved))} if plan.by_key else {}),

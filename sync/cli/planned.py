@@ -61,6 +61,6 @@ def plan_summary(plan: Plan, locale: str) -> list[str]:
         span = low if low == high else gettext("{low} to {high}").format(low=low, high=high)
         took = gettext("By what past runs took, a run of it takes {time}")
         lines.append(took.format(time=span))
-    told = [told for undated in plan.undated for told in undated.told]
+    told = [*plan.warnings, *(told for undated in plan.undated for told in undated.told)]
     told += [moved.told for moved in plan.moved]
     return lines + [wording.told(what, locale) for what in told]

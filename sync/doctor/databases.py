@@ -168,7 +168,7 @@ def _fits(pair: TablePair) -> Iterator[Finding]:
     for what in types.told_of(pair.source, pair.columns, exists=pair.exists):
         yield Finding(name=name, ok=True, told=what)
     warnings = [
-        *(will_add(pair.target, column) for column in pair.added),
+        *will_add(pair),
         *left_alone(pair),
         *warnings_of(pair.target, pair.columns),
     ]

@@ -82,9 +82,10 @@ def differences(
     ]
 
 
-def will_add(here: Table, column: Column) -> Told:
-    """That a run adds a column."""
-    return Told(WILL_ADD, table=here.name, column=column.name, type=column.type)
+def will_add(pair: TablePair) -> list[Told]:
+    """That a run adds columns, if it does."""
+    facts = [{"column": column.name, "type": column.type} for column in pair.added]
+    return [Told(WILL_ADD, table=pair.name, **of_column) for of_column in facts]
 
 
 def left_alone(pair: TablePair) -> list[Told]:

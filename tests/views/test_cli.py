@@ -76,7 +76,7 @@ class TestCommandsThatEndByThemselves:
         assert sync("history", "--json").json == [last]
 
         plan = sync("plan", "2025-10-02", "2025-10-03", "--json").json
-        more = ["estimate_s", "undated", "undated_target"]
+        more = ["estimate_s", "warnings", "undated", "undated_target"]
         assert list(plan) == ["plan_hash", "partitions", "totals", *more]
         assert plan["partitions"] == [
             {
