@@ -17,6 +17,10 @@ from tests.installation import Both, Installation, Interposed, asked, table
 MONDAY, TUESDAY = DAYS = "2025-01-06", "2025-01-07"
 ORDERS = "CREATE TABLE orders (id INTEGER PRIMARY KEY, day DATE, note TEXT)"
 KEPT = table("orders", "day")
+# The other engine's turn is left to the matrices.
+each_kind = pytest.mark.parametrize(
+    "both", ["postgresql", pytest.param("sqlite", marks=pytest.mark.matrix)], indirect=True
+)
 ADDS = table("orders", "day", on_schema_change="add_columns")
 
 
@@ -87,6 +91,7 @@ def statements(told: Told) -> Iterator[str]:
             yield from statements(fact)
 
 
+@each_kind
 def test_all_that_differs_is_told_before_anything_is_made_and_the_told_mend_mends_it(
     both: Both, tmp_path: Path
 ) -> None:
@@ -126,6 +131,7 @@ def refusal(act: Callable[[], object]) -> Told:
     return refused.value.told
 
 
+@each_kind
 def test_every_table_is_told_at_once_on_the_command_line_and_by_check(
     both: Both,
     tmp_path: Path,
@@ -195,6 +201,7 @@ def test_a_run_adds_what_the_target_lacks_and_all_other_days_are_missing_then(
     )
 
 
+@each_kind
 def test_a_column_that_somebody_dropped_from_the_target_comes_again_with_all_its_days(
     grown: tuple[Both, Installation],
 ) -> None:

@@ -19,6 +19,11 @@ ORDERS = "CREATE TABLE orders (id INTEGER PRIMARY KEY, day DATE, note TEXT)"
 ROWS = [(1, MONDAY, "a"), (2, MONDAY, "b"), (3, TUESDAY, "c"), (4, TUESDAY, "d")]
 WHOLE, FIRST = [1, 2, 3, 4], [1, 2]
 
+# The other engine's turn is left to the matrices.
+each_kind = pytest.mark.parametrize(
+    "both", ["postgresql", pytest.param("sqlite", marks=pytest.mark.matrix)], indirect=True
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
@@ -89,6 +94,7 @@ def stocked(both: Both) -> Both:
     return both
 
 
+@each_kind
 def test_a_row_against_a_rule_fails_its_day_alone_and_the_rule_is_told(
     stocked: Both, tmp_path: Path
 ) -> None:
@@ -131,7 +137,7 @@ def same(both: Both) -> bool:
     return all(source == target for source, target in sides)
 
 
-@pytest.mark.parametrize("parallel", [1, 2])
+@pytest.mark.parametrize("parallel", [pytest.param(1, marks=pytest.mark.matrix), 2])
 def test_tables_go_in_the_order_of_their_foreign_keys_and_may_be_replaced_again(
     family: Both, tmp_path: Path, parallel: int
 ) -> None:
@@ -208,6 +214,7 @@ def test_rows_that_our_role_may_not_read_are_told_by_the_server(
     assert ("of_order" in told, "(id)=(1) is still referenced" in told) == (True, True), told
 
 
+@each_kind
 def test_unique_values_that_changed_places_between_days_come_in_one_range(
     both: Both, tmp_path: Path
 ) -> None:
@@ -364,6 +371,7 @@ def target_grants(installation: Installation) -> tuple[str, ...]:
         return next(iter(rights.look_at_target(writing, None))).statements
 
 
+@each_kind
 def test_what_the_source_computes_is_copied_where_the_target_keeps_it(
     both: Both, tmp_path: Path
 ) -> None:
