@@ -46,6 +46,13 @@ CASES = {
         ),
         ways=(False,),
     ),
+    "a column has another type, and one is lacking": Case(
+        source="ALTER TABLE orders ADD COLUMN a INTEGER",
+        target=ORDERS.replace("note TEXT", "note VARCHAR(3)"),
+        told=("no column a (integer)", "note", "varying(3)", 'ALTER COLUMN "note" TYPE text'),
+        ways=(False,),
+        kinds=("postgresql",),
+    ),
     "a column has another name": Case(
         source="ALTER TABLE orders RENAME COLUMN note TO remark",
         told=(
