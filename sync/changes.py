@@ -153,6 +153,8 @@ class _Counter:
         columns = ((source.column(name), pair.target.column(name)) for name in pair.key)
         alike = all(there and here and there.type == here.type for there, here in columns)
         unique = {frozenset(source.key), *source.unique}
+        # SQLite compares a text with a column of any type.
+        alike |= self.sides.source[0].kind == "sqlite"
         return alike and frozenset(pair.key) in unique - {frozenset()}
 
     def moved(self, days: DateRange) -> Iterable[MovedAway]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import exists, func, select
 
-from sync.model import PartitionStatus
+from sync.model import PartitionStatus, RunStatus
 from sync.store.schema import partition_table, run_table
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from sync.model import DateRange
 
 BAD = (PartitionStatus.FAILED.value, PartitionStatus.HELD_BACK.value)
+# An interrupted one ended when somebody found out.
+TIMED = tuple(s.value for s in (RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.CANCELLED))
 GOOD = (PartitionStatus.DONE.value, PartitionStatus.UNCHANGED.value)
 
 
@@ -44,11 +46,11 @@ class Past:
         self._target = target
 
     def runs(self, limit: int) -> list[PastRun]:
-        """The newest runs that have ended and copied anything. Raises StoreError."""
+        """The newest runs that ended by themselves and copied anything. Raises StoreError."""
         run, p = run_table.c, partition_table.c
         newest = (
             select(run.id, (run.finished_at - run.started_at).label("took"))
-            .where(run.target == self._target, run.finished_at.is_not(None), run.rows_done > 0)
+            .where(run.target == self._target, run.status.in_(TIMED), run.rows_done > 0)
             .order_by(run.started_at.desc())
             .limit(limit)
             .subquery()
