@@ -11,7 +11,6 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, assert_never
 
 from sync.databases.shape import DateClass
-from sync.dates import FIRST, LAST
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -62,14 +61,6 @@ def first_instant(day: date, zone: ZoneInfo) -> datetime:
     with the offset before it (PEP 495), which gives the very instant of the change.
     """
     return datetime.combine(day, time.min, tzinfo=zone).astimezone(UTC)
-
-
-def undated(name: str) -> str:
-    """That the column of this quoted name is in no day that can be asked for, as SQL.
-
-    NULL, infinite, or in SQLite no text at all, or one that cannot be a date.
-    """
-    return f"{name} IS NULL OR {name} < '{FIRST}' OR {name} >= '{after(LAST)}'"
 
 
 def day_of(value: date | datetime, zone: ZoneInfo) -> date:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal, assert_never
+from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy import NullPool, create_engine, event, text
 
@@ -12,10 +12,11 @@ from sync.databases import postgres_catalog as catalog
 from sync.databases import postgres_marks
 from sync.databases.digest import MD5, NOTHING, RECORD, summed
 from sync.databases.failures import DRIVER_ERRORS, reason
+from sync.databases.postgres_days import literal, typed, undated
 from sync.databases.postgres_digest import FIRST_VERSION, bucket, row_hash, sums, texts
 from sync.databases.postgres_marks import MARK
 from sync.databases.postgres_types import named
-from sync.databases.shape import Column, DateClass, Table, date_class, quoted
+from sync.databases.shape import Column, Table, date_class, quoted
 from sync.errors import N_, ConnectError
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ class PostgresDatabase:
         every = list(days.days())
         name = quoted(column.name)
         # Our own bounds, not the server's idea of the zone: its time zones may be others.
-        steps = ", ".join(self.literal(bounds.bound(day, kind, zone), kind) for day in every)
+        steps = ", ".join(literal(bounds.bound(day, kind, zone), kind) for day in every)
         counted = connection.exec_driver_sql(
             f"SELECT width_bucket({name}, ARRAY[{steps}]), count(*) FROM {table.sql}"
             f" WHERE {self.within(column, days, zone)}{_and(where)} GROUP BY 1"
@@ -173,8 +174,7 @@ class PostgresDatabase:
         kind = date_class(column)
         every = list(days.days())
         edges = [
-            self.literal(bounds.bound(day, kind, zone), kind)
-            for day in [*every, bounds.after(days.end)]
+            literal(bounds.bound(day, kind, zone), kind) for day in [*every, bounds.after(days.end)]
         ]
         steps = ", ".join(f"({n}, {low}, {high})" for n, (low, high) in enumerate(pairwise(edges)))
         name = quoted(column.name)
@@ -188,7 +188,7 @@ class PostgresDatabase:
     def undated(self, column: Column, days: DateRange, zone: ZoneInfo) -> str:
         """That `column` is NULL, infinite, or further away than can be asked for."""
         del days, zone
-        return bounds.undated(quoted(column.name))
+        return undated(quoted(column.name))
 
     def days_of(
         self,
@@ -202,9 +202,9 @@ class PostgresDatabase:
     ) -> list[date | None]:
         """The day of each row whose key is among `values` (as text); None of one without a day."""
         names, name = ", ".join(quoted(one.name) for one in key), quoted(column.name)
-        rows = ", ".join(f"({', '.join(map(_typed, one, key))})" for one in values)
+        rows = ", ".join(f"({', '.join(map(typed, one, key))})" for one in values)
         found = connection.exec_driver_sql(
-            f"SELECT CASE WHEN NOT ({bounds.undated(name)}) THEN {name} END FROM {table.sql}"
+            f"SELECT CASE WHEN NOT ({undated(name)}) THEN {name} END FROM {table.sql}"
             f" WHERE ({names}) IN (VALUES {rows}){_and(where)}"
         )
         return [at if at is None else bounds.day_of(at, zone) for (at,) in found]
@@ -266,7 +266,7 @@ class PostgresDatabase:
         By one index scan each where there is an index, else in one pass. Empty for no rows.
         """
         kind, name = date_class(column), quoted(column.name)
-        low, *more = literals = [self.literal(edge, kind) for edge in edges]
+        low, *more = literals = [literal(edge, kind) for edge in edges]
         # OFFSET 0, so that a term is computed once and not for each total.
         rows = f"{terms} FROM {table.sql} WHERE"
         if column.name in table.indexed:
@@ -308,7 +308,7 @@ class PostgresDatabase:
 
     def _from(self, part: Part) -> str:
         kind, name = date_class(part.column), quoted(part.column.name)
-        low, high = self.literal(part.low, kind), self.literal(part.high, kind)
+        low, high = literal(part.low, kind), literal(part.high, kind)
         where = f"{name} >= {low} AND {name} < {high}{_and(part.digested.where)}"
         return f"FROM {part.table.sql} WHERE {where}"
 
@@ -332,22 +332,10 @@ class PostgresDatabase:
         """That `column` is in `days`, as SQL on the bare column."""
         kind, name = date_class(column), quoted(column.name)
         low, high = (
-            self.literal(bounds.bound(day, kind, zone), kind)
+            literal(bounds.bound(day, kind, zone), kind)
             for day in (days.start, bounds.after(days.end))
         )
         return f"{name} >= {low} AND {name} < {high}"
-
-    def literal(self, value: date | datetime, kind: DateClass) -> str:
-        """A day's bound as SQL."""
-        match kind:
-            case DateClass.DATE:
-                return f"'{value.isoformat()}'::date"
-            case DateClass.TIMESTAMP:
-                return f"'{value.isoformat()}'::timestamp"
-            case DateClass.TIMESTAMPTZ:
-                return f"'{value.isoformat()}'::timestamptz"
-            case _:
-                assert_never(kind)
 
     types = staticmethod(named)
 
@@ -372,14 +360,6 @@ def _keep_percents(  # SQLAlchemy's signature
     Such SQL carries no parameters; SQLAlchemy's own has its % doubled already.
     """
     return (statement if context.compiled else statement.replace("%", "%%")), parameters
-
-
-def _typed(value: str | None, column: Column) -> str:
-    """A value's text as SQL."""
-    if value is None:
-        return f"NULL::{column.type}"
-    text = value.replace("\\", "\\\\").replace("'", "''")
-    return f"E'{text}'::{column.type}"
 
 
 def _and(where: str | None) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from sync.databases import days as bounds
 from sync.databases.shape import Column, DateClass, Table, quoted
+from sync.dates import FIRST, LAST
 from sync.errors import N_, SchemaError
 
 if TYPE_CHECKING:
@@ -53,12 +54,16 @@ def undated(column: Column, days: DateRange, zone: ZoneInfo) -> str:
     date and is none is refused when its days are counted.
     """
     name = quoted(column.name)
+    far = f"{name} IS NULL OR {name} < '{FIRST}' OR {name} >= '{bounds.after(LAST)}'"
     if column.date_class is not DateClass.TIMESTAMPTZ:
-        return bounds.undated(name)
+        return far
     low, high = (bounds.first_instant(day, zone) for day in (days.start, bounds.after(days.end)))
-    no_date = f"date(substr({name}, 1, 10)) IS NOT substr({name}, 1, 10)"
+    # SQLite reads the 31st of February as a day of March.
+    no_date = (
+        f"substr({name}, 9, 2) > '28' AND date(substr({name}, 1, 10)) <> substr({name}, 1, 10)"
+    )
     no_instant = f"datetime({name}) IS NULL OR {no_date}"
-    return f"{bounds.undated(name)} OR {_near(name, low, high)} AND ({no_instant})"
+    return f"{far} OR {_near(name, low, high)} AND ({no_instant})"
 
 
 def _near(name: str, low: date | datetime, high: date | datetime) -> str:
