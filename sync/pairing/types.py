@@ -85,7 +85,11 @@ def lossy(
     return [
         _told(here, theirs[name], ours[name], target)
         for name in columns
-        if name in ours and name not in settings.convert and not holds(theirs[name], ours[name])
+        if name in ours
+        and name not in settings.convert
+        and not holds(theirs[name], ours[name])
+        # A date of another class is refused in its own words.
+        and (name != settings.date_column or theirs[name].date_class is ours[name].date_class)
     ]
 
 
