@@ -178,13 +178,16 @@ def pair_tables(
     key = fit.key_of(there, settings, columns)
     if here:
         fit.refuse_no_table(here, target.database)
+    if here and here.column(settings.date_column):
+        # Days of another class are no matter of what a type holds, and no convert mends them.
+        standing = fit.date_column_of(here, settings.date_column, target.database)
+        fit.refuse_other_class(settings, date_column, standing)
     made, added = (
         (_table_to_make(there, settings, columns, key, source.database, target), ())
         if here is None
         else _with_all(there, here, settings, columns, source.database, target, adds=adds)
     )
     target_date = fit.date_column_of(made, settings.date_column, target.database)
-    fit.refuse_other_class(settings, date_column, target_date)
     fit.refuse_bad_where(there, settings, source)
     fit.refuse_followers(made, target.database)
     rules.refuse_policed(there, source.database)
