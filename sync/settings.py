@@ -104,6 +104,7 @@ class TableSettings(_Section):
     key: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    convert: tuple[str, ...] = ()
     where: str | None = None
     on_schema_change: SchemaChange = SchemaChange.FAIL
 

@@ -6,6 +6,7 @@ postgres_catalog.py  what its catalogue says of a table
 shape.py     columns, keys and date classes as values
 digest.py    what proves that rows are the same    postgres_digest.py  its SQL
 postgres_marks.py  what tells that rows were not touched
+crossing.py  types between engines    values.py  their values    misfits.py  those that do not fit
 days.py      calendar days as half-open bounds
 instants.py  the database's clock, and points in time in every engine
 ledger.py    batch_sync_lease, batch_sync_run, batch_sync_checkpoint

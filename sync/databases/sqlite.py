@@ -18,17 +18,19 @@ from sync.databases.digest import MD5, Md5Sums, Row, row_md5
 from sync.databases.failures import reason
 from sync.databases.rules import Rules
 from sync.databases.shape import Column, DateClass, Table, date_class, quoted
+from sync.databases.values import rows_reader
 from sync.errors import N_, ConnectError, SchemaError
 from sync.model import DateRange
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from zoneinfo import ZoneInfo
 
     from sqlalchemy import URL, Connection
 
     from sync.databases.digest import Digest, Digested, Part
     from sync.databases.port import Role
+    from sync.databases.values import Value
     from sync.model import RunId
     from sync.settings import RunSettings
 
@@ -203,12 +205,13 @@ class SqliteDatabase:
         more = f" AND ({digested.where})" if digested.where else ""
         columns = ", ".join(quoted(entry.column.name) for entry in digested.entries)
         sums = [Md5Sums() for _ in steps[1:]]
-        with _any_text(connection) as driver:
+        read = self._reader(digested)
+        with any_text(connection) as driver:
             for at, *values in driver.execute(
                 f"SELECT {name if local else f'datetime({name})'}, {columns} FROM {table.sql}"
                 f" WHERE {self.between(column, edges[0], edges[-1])}{more}"
             ):
-                sums[bisect_right(steps, at) - 1].add(values)
+                sums[bisect_right(steps, at) - 1].add(read(values))
         return [found.digest() for found in sums]
 
     def basis(self, connection: Connection, table: Table) -> str | None:
@@ -242,18 +245,24 @@ class SqliteDatabase:
             if n in part.chosen
         )
 
-    def _rows(self, connection: Connection, part: Part) -> Iterator[tuple[int, tuple[object, ...]]]:
+    def _rows(self, connection: Connection, part: Part) -> Iterator[tuple[int, Sequence[Value]]]:
         """Each row of a part, and its bucket."""
         names = [entry.column.name for entry in part.digested.entries]
         key = [names.index(entry.column.name) for entry in part.key.entries]
         more = f" AND ({part.digested.where})" if part.digested.where else ""
-        with _any_text(connection) as driver:
-            for values in driver.execute(
+        read = self._reader(part.digested)
+        with any_text(connection) as driver:
+            for found in driver.execute(
                 f"SELECT {', '.join(map(quoted, names))} FROM {part.table.sql}"
                 f" WHERE {self.between(part.column, part.low, part.high)}{more}"
             ):
+                values = read(found)
                 hashed = int.from_bytes(row_md5([values[n] for n in key])[:4])
                 yield hashed & (part.buckets - 1), values
+
+    def _reader(self, digested: Digested) -> Callable[[Sequence[Value]], Sequence[Value]]:
+        """A source's values as the target holds them; a target's as they stand."""
+        return rows_reader(digested.entries if self.role == "source" else ())
 
     def first_and_last(
         self, connection: Connection, table: Table, column: str
@@ -320,7 +329,7 @@ def _edge(value: date | datetime) -> str:
 
 
 @contextmanager
-def _any_text(connection: Connection) -> Iterator[sqlite3.Connection]:
+def any_text(connection: Connection) -> Iterator[sqlite3.Connection]:
     """The driver's connection, reading text that is no UTF-8, too: as surrogates."""
     driver = connection.connection.driver_connection
     assert isinstance(driver, sqlite3.Connection)
@@ -334,6 +343,8 @@ def _any_text(connection: Connection) -> Iterator[sqlite3.Connection]:
 def _text(value: object) -> str | None:
     if isinstance(value, bytes):
         return f"\\x{value.hex()}"
+    if isinstance(value, float):
+        return repr(value).removesuffix(".0")  # as PostgreSQL writes it
     return None if value is None else str(value)
 
 

@@ -79,7 +79,6 @@ def differences(
             for column in here.columns
             if column.generated and column.name in columns
         ),
-        # Types that cannot hold every value of the source's belong here, too.
     ]
 
 

@@ -63,7 +63,7 @@ def columns_to_copy(table: Table, here: Table | None, settings: TableSettings) -
     """What is copied, in the source's order; a computed value, too, where the target keeps it."""
     kept = {column.name for column in here.columns if not column.generated} if here else set()
     written = [c.name for c in table.columns if not c.generated or c.name in kept]
-    named = dict.fromkeys((*settings.columns, *settings.exclude, *settings.key))
+    named = dict.fromkeys((*settings.columns, *settings.exclude, *settings.key, *settings.convert))
     if unknown := [name for name in named if table.column(name) is None]:
         raise SchemaError(
             N_("Table {table} in the source has no column {column}, which the settings name."),
@@ -78,6 +78,13 @@ def columns_to_copy(table: Table, here: Table | None, settings: TableSettings) -
         raise SchemaError(
             N_("The date column {column} of {table} is not among the columns to copy."),
             hint=N_("Add it to columns, or take it out of exclude."),
+            table=settings.name,
+            column=settings.date_column,
+        )
+    if settings.date_column in settings.convert:
+        raise SchemaError(
+            N_("The date column {column} of {table} cannot be converted: its values tell the day."),
+            hint=N_("Take it out of convert."),
             table=settings.name,
             column=settings.date_column,
         )

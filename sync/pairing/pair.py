@@ -11,12 +11,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sync.databases.crossing import in_postgres, in_sqlite
 from sync.databases.digest import Digested, entries
 from sync.databases.failures import DRIVER_ERRORS, Failure, failure, reason
 from sync.databases.shape import Column, Table
 from sync.errors import N_, ConnectError, SchemaError, UnknownTable, together
 from sync.model import SchemaChange
 from sync.pairing import changes, fit, rules
+from sync.pairing.crossing import altering, refuse_names
 from sync.settings import split_name
 
 if TYPE_CHECKING:
@@ -40,7 +42,8 @@ class TablePair:
     identifies a row; `key_enforced` that the target refuses a second row of one key by itself.
     `exists` is False while the target's table is still to be made; `added` are columns that it
     lacks still. `must_have` columns may be NULL in the source alone. Tables of an earlier
-    `generation` go first: a later one's rows name theirs.
+    `generation` go first: a later one's rows name theirs. `crossing` tells that the two are of
+    different engines; values of columns in `convert` are converted then where they must.
     """
 
     name: str
@@ -59,14 +62,23 @@ class TablePair:
     added: tuple[Column, ...] = ()
     must_have: tuple[str, ...] = ()
     generation: int = 0
+    crossing: bool = False
+    convert: frozenset[str] = frozenset()
+
+    @property
+    def both_columns(self) -> list[tuple[Column, Column]]:
+        """What is copied: each column in the source and in the target."""
+        columns = [(self.source.column(name), self.target.column(name)) for name in self.columns]
+        return [(there, here) for there, here in columns if there and here]
 
     def digested(self, role: Role) -> Digested:
         """What a digest of its rows covers on one of the two sides: all that is copied."""
-        columns = [(self.source.column(name), self.target.column(name)) for name in self.columns]
         source = role == "source"
         return Digested(
             kind=self.digest_kind,
-            entries=entries([(a, b) for a, b in columns if a and b], source=source),
+            entries=entries(
+                self.both_columns, source=source, crossing=self.crossing, convert=self.convert
+            ),
             where=self.where if source else None,
         )
 
@@ -177,10 +189,11 @@ def pair_tables(
     date_column = fit.date_column_of(there, settings.date_column, source.database)
     columns = fit.columns_to_copy(there, here, settings)
     key = fit.key_of(there, settings, columns)
+    crossing = source.database.kind != target.database.kind
     made, added = (
-        (_table_to_make(there, settings, columns, key, target), ())
+        (_table_to_make(there, settings, columns, key, target, crossing=crossing), ())
         if here is None
-        else _with_all(there, here, settings, columns, target, adds=adds)
+        else _with_all(there, here, settings, columns, target, adds=adds, crossing=crossing)
     )
     target_date = fit.date_column_of(made, settings.date_column, target.database)
     fit.refuse_other_class(settings, date_column, target_date)
@@ -188,10 +201,11 @@ def pair_tables(
     fit.refuse_followers(made, target.database)
     rules.refuse_policed(there, source.database)
     rules.refuse_policed(made, target.database)
+    # How a difference was mended says nothing of the rows.
+    silent = {"on_schema_change"} | (set() if settings.convert else {"convert"})
     definition = {
         "source": source.identity,
-        # How a difference was mended says nothing of the rows.
-        "table": settings.model_dump(mode="json", exclude={"on_schema_change"}),
+        "table": settings.model_dump(mode="json", exclude=silent),
         "zone": zone.key,
         "columns": columns,
     }
@@ -212,6 +226,8 @@ def pair_tables(
         digest_kind=_digest_kind(source, target),
         added=added,
         must_have=changes.must_have(there, made, columns, settings.date_column) if here else (),
+        crossing=crossing,
+        convert=frozenset(settings.convert),
     )
 
 
@@ -223,16 +239,23 @@ def _with_all(
     target: Side,
     *,
     adds: bool,
+    crossing: bool,
 ) -> tuple[Table, tuple[Column, ...]]:
     """The target's table as it will be once it has all columns, and those that it lacks still."""
     lacking = tuple(name for name in columns if here.column(name) is None)
-    wanted = _table_to_make(there, settings, lacking, (), target).columns if lacking else ()
+    wanted = (
+        _table_to_make(there, settings, lacking, (), target, crossing=crossing).columns
+        if lacking
+        else ()
+    )
     # Rows that stand there would have no date.
     adds &= settings.on_schema_change is SchemaChange.ADD_COLUMNS
     adds &= settings.date_column not in lacking
     wrong = changes.differences(
         there, here, columns, lacking=() if adds else wanted, target=target.database
     )
+    if crossing:
+        wrong += altering(there, here, columns, target.database)
     if wrong:
         raise SchemaError(N_("{reason}"), hint="", reason=together(wrong, limit=TOLD_MAX))
     return changes.with_added(here, wanted), wanted
@@ -251,14 +274,22 @@ def _table_to_make(
     columns: tuple[str, ...],
     key: tuple[str, ...],
     target: Side,
+    *,
+    crossing: bool,
 ) -> Table:
+    chosen = [column for column in there.columns if column.name in columns]
+    if crossing:
+        make = in_sqlite if target.database.kind == "sqlite" else in_postgres
+        chosen = [make(column) for column in chosen]
     made = Table(
         schema=target.database.schema,
         name=settings.target,
-        columns=tuple(column for column in there.columns if column.name in columns),
+        columns=tuple(chosen),
         key=key,
         unique=(frozenset(key),) if key else (),
     )
+    if crossing:
+        refuse_names(made, target.database)
     if lacking := target.database.unknown_types(target.connection, made):
         raise SchemaError(
             N_("Table {table} cannot be made in the target {address}: it lacks the types {types}."),
