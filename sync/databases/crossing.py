@@ -24,7 +24,25 @@ PLAIN = (
 )
 AT = "substr({c}, 1, 19)"
 NONE = "'+0 days'"  # without any, SQLite takes 2025-02-29 for a day
-MICROS = "'.[0-9][0-9][0-9][0-9][0-9][0-9]"
+# A number in text, as plain as most are.
+DECIMAL = (
+    "typeof({c}) = 'text' AND length({c}) < 40 AND {c} GLOB '[-0-9]*' AND {c} GLOB '*[0-9]'"
+    " AND substr({c}, 2) NOT GLOB '*[^0-9.]*' AND {c} NOT GLOB '*.*.*'"
+)
+# What may follow the seconds: at most six digits of them.
+PART = "{t} GLOB '.[0-9]*' AND length({t}) <= 7 AND substr({t}, 2) NOT GLOB '*[^0-9]*'"
+LOCAL = PART.replace("{t}", "substr({c}, 20)")
+UTC = PART.replace("{t}", "substr({c}, 20, length({c}) - 25)") + " AND {c} GLOB '*+00:00'"
+DAY = (
+    r"(?!0000)\d{4}-(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])"
+    r"|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)"
+)
+TIME = r" (?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,6})?"
+LINES = {
+    "date": DAY,
+    "timestamp without time zone": DAY + TIME,
+    "timestamp with time zone": DAY + TIME + r"(?:Z|\+00:00)?",
+}
 SURE_TIME = f"typeof({{c}}) = 'text' AND {{c}} >= '0001-' AND datetime({AT}, {NONE}) IS {AT}"
 
 
@@ -94,7 +112,7 @@ FORMS: Mapping[str, Form] = {
         stored="text",
         declared="TIMESTAMP",
         never_number=True,
-        sure=f"{SURE_TIME} AND (length({{c}}) = 19 OR substr({{c}}, 20) GLOB {MICROS}')",
+        sure=f"{SURE_TIME} AND (length({{c}}) = 19 OR {LOCAL})",
     ),
     # SQLite reads an offset with its minutes only.
     "timestamp with time zone": Form(
@@ -102,8 +120,7 @@ FORMS: Mapping[str, Form] = {
         declared="TIMESTAMPTZ",
         sent="replace({c}::text, '+00', '+00:00')",
         never_number=True,
-        sure=f"{SURE_TIME} AND (substr({{c}}, 20) IN ('', 'Z', '+00:00')"
-        f" OR substr({{c}}, 20) GLOB {MICROS}+00:00')",
+        sure=f"{SURE_TIME} AND (substr({{c}}, 20) IN ('', 'Z', '+00:00') OR {UTC})",
     ),
     "uuid": Form(stored="text", declared="UUID", never_number=True),
     "json": Form(stored="text", declared="JSON TEXT", sure=PLAIN + " AND json_valid({c})"),
@@ -181,18 +198,37 @@ def sure(there: Column, here: Column) -> str:
 
 
 def _sure_number(modifiers: tuple[int, ...]) -> str:
-    whole = "typeof({c}) = 'integer'"
     if not modifiers:
-        return f"({whole} OR typeof({{c}}) = 'real' AND abs({{c}}) < 9e999)"
+        real = "typeof({c}) = 'real' AND abs({c}) < 9e999"
+        return f"(typeof({{c}}) = 'integer' OR {real} OR {DECIMAL})"
     precision, scale = modifiers[0], modifiers[1] if len(modifiers) > 1 else 0
     # Of up to 14 digits, a double is the nearest to one decimal number alone.
     room = min(precision, 14) - scale
     if scale < 0 or room < 0:
         return "0"
+    point = "instr({c}, '.')"
     return (
         f"(typeof({{c}}) IN ('integer', 'real') AND {{c}} > -1e{room} AND {{c}} < 1e{room}"
-        f" AND {{c}} = round({{c}}, {scale}))"
+        f" AND {{c}} = round({{c}}, {scale}) OR {DECIMAL} AND CASE {point}"
+        f" WHEN 0 THEN length({{c}}) <= {room}"
+        f" ELSE {point} <= {room + 1} AND length({{c}}) - {point} <= {scale} END)"
     )
+
+
+def plain_lines(there: Column, here: Column) -> re.Pattern[str] | None:
+    """What matches lines of texts of `there` that PostgreSQL's `here` surely holds.
+
+    None where SQL tells it as quickly.
+    """
+    base, modifiers = base_of(here), split(here.type)[1]
+    if base in {"text", "character varying", "character"} and not modifiers:
+        return re.compile(r"[^\0]*")
+    line = None if modifiers else LINES.get(base)
+    if base == "numeric" and affinity(there.type) == "text":
+        precision, scale = (*modifiers, 0)[:2] if modifiers else (60, 30)
+        if 0 < scale < precision:
+            line = rf"-?\d{{1,{precision - scale}}}(?:\.\d{{1,{scale}}})?"
+    return re.compile(rf"(?:{line}\n)*+", re.ASCII) if line else None
 
 
 def affinity(declared: str) -> str:

@@ -6,20 +6,21 @@ columns where there are any are looked at one by one.
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg2
 
-from sync.databases.crossing import form_of, sure
+from sync.databases.crossing import form_of, plain_lines, sure
 from sync.databases.shape import Column, quoted
 from sync.databases.sqlite import any_text
 from sync.databases.values import UnheldError, reader
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Iterable, Iterator, Sequence
+    import re
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from sqlalchemy import Connection
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 REFUSED = (psycopg2.DataError, psycopg2.IntegrityError, psycopg2.NotSupportedError)
 ASKED = 1_000  # values of one question to PostgreSQL
 IS = {"NaN": "{c} = 'NaN'", "-0": "{c} = 0 AND {c}::text = '-0'"}
+SHORT_MAX = 1 << 16  # characters of a text that is read with others
 EXAMPLE_MAX = 60  # characters
 
 
@@ -91,18 +93,65 @@ def in_sqlite(
     connection: Connection, rows: str, columns: Sequence[Crossing], writing: Connection | None
 ) -> list[Misfit]:
     """What PostgreSQL cannot hold of these rows; `writing`, if any, is asked for its own types."""
+    asked = [c for c in columns if not c.convert or c.here.not_null or form_of(c.here).other]
+    patterns = {c: pattern for c in asked if (pattern := plain_lines(c.there, c.here))}
+    suspects = _doubted(connection, rows, [c for c in asked if c not in patterns])
+    suspects += _odd_texts(connection, rows, patterns)
     with any_text(connection) as driver:
-        found = [_of_column(driver, rows, c, writing) for c in _suspects(driver, rows, columns)]
+        found = [_of_column(driver, rows, column, writing) for column in suspects]
     return [misfit for misfit in found if misfit]
 
 
-def _suspects(
-    driver: sqlite3.Connection, rows: str, columns: Sequence[Crossing]
-) -> Iterator[Crossing]:
-    """The columns that have values which are not surely held."""
-    doubts = ", ".join(f"max({_doubt(column)})" for column in columns)
-    found = driver.execute(f"SELECT {doubts} {rows}").fetchone()
-    return (column for column, doubted in zip(columns, found, strict=True) if doubted)
+def _doubted(connection: Connection, rows: str, columns: Sequence[Crossing]) -> list[Crossing]:
+    """The columns that have values of which SQL cannot tell that they are surely held."""
+    doubts = [_doubt(column) for column in columns]
+    driver = _driver(connection)
+    if not driver.execute(f"SELECT 1 {rows} AND ({' OR '.join(doubts) or 0}) LIMIT 1").fetchone():
+        return []
+    found = driver.execute(f"SELECT {', '.join(f'max({d})' for d in doubts)} {rows}").fetchone()
+    return [column for column, doubted in zip(columns, found, strict=True) if doubted]
+
+
+def _odd_texts(
+    connection: Connection, rows: str, patterns: Mapping[Crossing, re.Pattern[str]]
+) -> list[Crossing]:
+    """The columns that have what is no text, no UTF-8, long, or not of its pattern.
+
+    To read them, and match the lines of many rows at once, is quicker than SQL that looks into
+    texts.
+    """
+    if not patterns:
+        return []
+    columns = list(patterns)
+    names = [quoted(column.there.name) for column in columns]
+    short = (f"CASE WHEN length({n}) >= {SHORT_MAX} THEN x'' ELSE {n} END" for n in names)
+    found = _driver(connection).execute(f"SELECT {', '.join(short)} {rows}")
+    odd: set[Crossing] = set()
+    try:
+        while chunk := found.fetchmany(ASKED):
+            for column, values in zip(columns, zip(*chunk, strict=True), strict=True):
+                if column not in odd and _is_odd(values, patterns[column]):
+                    odd.add(column)
+    except sqlite3.OperationalError:  # it could not be decoded
+        return columns
+    return [column for column in columns if column in odd]
+
+
+def _is_odd(values: Sequence[Any], pattern: re.Pattern[str]) -> bool:
+    lines = [value for value in values if value is not None]
+    try:
+        text = "\n".join([*lines, ""])
+    except TypeError:
+        return True
+    # A text of several lines is not several texts.
+    several = pattern.pattern.endswith("*+") and text.count("\n") != len(lines)
+    return several or pattern.fullmatch(text) is None
+
+
+def _driver(connection: Connection) -> sqlite3.Connection:
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    return driver
 
 
 def _doubt(column: Crossing) -> str:
