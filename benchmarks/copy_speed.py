@@ -107,15 +107,15 @@ def _time(side: str, stage: Stage, table: Table, settings: Path, *, replace: boo
 
 def _line(table: Table, case: str, samples: Samples) -> str:
     cells = [f"{table.name}, {case}", f"{table.rows:,}"]
-    cells += [_spread(samples.get(side, []), digits=3) for side in SIDES]
+    cells += [spread(samples.get(side, []), digits=3) for side in SIDES]
     for side in SIDES[1:]:
         # Round by round: what slowed a whole round down falls out of the ratio.
         pairs = zip(samples.get("raw", []), samples.get(side, []), strict=False)
-        cells.append(_spread([by_raw / by_product for by_raw, by_product in pairs], digits=2))
+        cells.append(spread([by_raw / by_product for by_raw, by_product in pairs], digits=2))
     return "| " + " | ".join(cells) + " |"
 
 
-def _spread(values: list[float], *, digits: int) -> str:
+def spread(values: list[float], *, digits: int) -> str:
     """Median and quartiles; a dash for what was not measured."""
     if not values:
         return "–"

@@ -31,6 +31,7 @@ class Order:
     among: frozenset[tuple[str, date]] | None
     lease: Lease
     way: Way
+    source: Database
     target: Database
     store: Store
     run: RunSettings

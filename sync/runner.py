@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from sync.copying import failing
+from sync.copying.fitting import refuse_unheld
 from sync.copying.group import replace_group
 from sync.databases.failures import DRIVER_ERRORS, Failure, reason
 from sync.databases.stop import end_statements_of
@@ -219,6 +220,7 @@ class Runner:
                 shrink_max=None if order.request.allow_shrink else order.run.shrink_max,
                 verify=order.run.verify,
             )
+            refuse_unheld(groups, order.source, zone=order.zone, reading=reading, writing=writing)
             prepare(order, groups, writing, self._tracker.note)
         views = self._tracker.planned(plan, allow_shrink=order.request.allow_shrink)
         with suppress(StoreError):

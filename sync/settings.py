@@ -104,9 +104,9 @@ class TableSettings(_Section):
     key: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    convert: tuple[str, ...] = ()
     where: str | None = None
     on_schema_change: SchemaChange = SchemaChange.FAIL
-    convert: tuple[str, ...] = ()
 
     @field_validator("name")
     @classmethod

@@ -198,6 +198,7 @@ class Starting:
             among=among,
             lease=lease,
             way=way,
+            source=parts.source,
             target=parts.target,
             store=parts.store,
             run=parts.settings.run,

@@ -20,7 +20,6 @@ from sync.databases.ledger import Ledger
 from sync.databases.postgres import PostgresDatabase
 from sync.databases.sqlite import SqliteDatabase
 from sync.engine.thread import ThreadEngine
-from sync.errors import N_, SettingsError
 from sync.locking.lock import TargetLock
 from sync.locking.looking import Looker
 from sync.locking.session import open_lock
@@ -66,7 +65,6 @@ def open_operations(settings: Settings) -> Operations:
     target = database(
         settings.target.url, role="target", schema=settings.target.schema_name, run=settings.run
     )
-    _refuse_crossing(source, target)
     clock = SystemClock()
     ledger = Ledger(target.schema)
     lock = TargetLock(
@@ -161,21 +159,6 @@ def _store_url(settings: Settings) -> URL:
     )
 
 
-def _refuse_crossing(
-    source: PostgresDatabase | SqliteDatabase, target: PostgresDatabase | SqliteDatabase
-) -> None:
-    if source.kind != target.kind:
-        raise SettingsError(
-            N_(
-                "Rows go from PostgreSQL to PostgreSQL or from SQLite to SQLite,"
-                " not from {source} to {target}."
-            ),
-            hint=N_("Choose a source and a target of one kind."),
-            source=source.kind,
-            target=target.kind,
-        )
-
-
 def _way(
     settings: Settings,
     source: PostgresDatabase | SqliteDatabase,
@@ -184,13 +167,9 @@ def _way(
     zone, snapshot = settings.zone, settings.run.snapshot
 
     def way(run_id: RunId) -> Way:
-        match (source, target):
-            case (PostgresDatabase(), PostgresDatabase()):
-                return StreamWay(source, target, run_id=run_id, zone=zone, snapshot=snapshot)
-            case (SqliteDatabase(), SqliteDatabase()):
-                return AttachWay(source, target, zone=zone, snapshot=snapshot)
-            case _:
-                raise AssertionError("refused when the settings were read")
+        if isinstance(source, SqliteDatabase) and isinstance(target, SqliteDatabase):
+            return AttachWay(source, target, zone=zone, snapshot=snapshot)
+        return StreamWay(source, target, run_id=run_id, zone=zone, snapshot=snapshot)
 
     return way
 

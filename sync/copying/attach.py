@@ -9,16 +9,16 @@ waiting for as long as the run reads; in WAL mode it does not.)
 from __future__ import annotations
 
 import sqlite3
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from sync.copying.into_sqlite import IntoSqlite
 from sync.copying.proving import expect_rows
+from sync.copying.reading import let_go
 from sync.counting import digest_by_day
 from sync.databases.failures import DRIVER_ERRORS
 from sync.databases.shape import quoted
 from sync.databases.sqlite import text_as
-from sync.databases.sqlite_days import day_of
 from sync.errors import Cancelled
 
 if TYPE_CHECKING:
@@ -31,15 +31,12 @@ if TYPE_CHECKING:
     from sync.copying.group import Mover
     from sync.databases.digest import Digest
     from sync.databases.sqlite import SqliteDatabase
-    from sync.locking.lease import Lease
     from sync.planning import Group
 
 ATTACHED = "batch_sync_source"
-TEMPORARY = 'temp."batch_sync_moved"'
 CHUNK = 5_000  # rows of one round trip
 CHANGED = -1  # a data version that SQLite never gives
 TRIES = 5
-STEPS = 100_000  # of SQLite's machine between two looks at whether to stop
 
 
 class AttachWay:
@@ -79,18 +76,15 @@ class AttachWay:
         self._mover.close()
 
 
-class AttachMover:
+class AttachMover(IntoSqlite):
     """Moves groups with the snapshot's connection and one that writes."""
 
     def __init__(self, source: SqliteDatabase, target: SqliteDatabase, *, zone: ZoneInfo) -> None:
+        super().__init__(target, zone=zone)
         self._source = source
-        self._target = target
-        self._zone = zone
         self._reader: Connection | None = None
-        self._writer: Connection | None = None
         self._frozen = False
         self._version = CHANGED
-        self._stopped = False
 
     def open(self, *, snapshot: bool) -> Connection:
         """The reading connection.
@@ -116,51 +110,13 @@ class AttachMover:
 
     def writer(self) -> Connection:
         """The target's connection with the source attached to it."""
-        if self._writer is None:
-            self._writer = self._target.connect()
-            driver = _driver(self._writer)
-            driver.set_progress_handler(lambda: int(self._stopped), STEPS)
-            driver.execute(f"ATTACH DATABASE ? AS {ATTACHED}", (self._source.uri,))
-        return self._writer
+        fresh, writer = self._writer is None, super().writer()
+        if fresh:
+            _driver(writer).execute(f"ATTACH DATABASE ? AS {ATTACHED}", (self._source.uri,))
+        return writer
 
     def prefetch(self, group: Group) -> None:
         """Nothing: reading and writing are one statement."""
-
-    def delete_days(self, group: Group) -> None:
-        """Remove the rows of the group's days from the target."""
-        where = group.condition(self._target, self._zone)
-        self.writer().exec_driver_sql(f"DELETE FROM {_target(group)} WHERE {where}")
-
-    def load(self, group: Group) -> Mapping[date, int]:
-        """Insert the group's rows; the rows of each day."""
-        return self._fill(group, into=_target(group))
-
-    def load_moved(self, group: Group) -> tuple[Mapping[date, int], list[date]]:
-        """As `load` by way of a temporary table; rows of its keys on other days go first."""
-        pair, writer = group.pair, self.writer()
-        columns, key = ", ".join(map(quoted, pair.columns)), ", ".join(map(quoted, pair.key))
-        writer.exec_driver_sql(f"DROP TABLE IF EXISTS {TEMPORARY}")
-        writer.exec_driver_sql(
-            f"CREATE TEMPORARY TABLE batch_sync_moved AS"
-            f" SELECT {columns} FROM {_target(group)} LIMIT 0"
-        )
-        rows = self._fill(group, into=TEMPORARY)
-        moved = f"FROM {_target(group)} WHERE ({key}) IN (SELECT {key} FROM {TEMPORARY})"
-        found = writer.exec_driver_sql(
-            f"SELECT DISTINCT {quoted(pair.target_date.name)} {moved}"
-        ).scalars()
-        elsewhere = sorted(
-            {
-                day
-                for value in found
-                if (day := day_of(value, pair.target_date.date_class, self._zone))
-            }
-        )
-        writer.exec_driver_sql(f"DELETE {moved}")
-        writer.exec_driver_sql(
-            f"INSERT INTO {_target(group)} ({columns}) SELECT {columns} FROM {TEMPORARY}"
-        )
-        return rows, elsewhere
 
     def _fill(self, group: Group, *, into: str) -> Mapping[date, int]:
         if self._stopped:
@@ -227,12 +183,6 @@ class AttachMover:
         )
         return f"SELECT {columns} FROM {table} WHERE {where}"
 
-    def standing(self, group: Group) -> int:
-        """How many rows the target has on the group's days, as this transaction sees it."""
-        where = group.condition(self._target, self._zone)
-        count = f"SELECT count(*) FROM main.{group.pair.target.sql} WHERE {where}"
-        return int(self.writer().exec_driver_sql(count).scalar_one())
-
     def digests(self, group: Group) -> tuple[Mapping[date, Digest], Mapping[date, Digest]]:
         """In the source, where it was read, and in the target."""
         reader, schema = (
@@ -248,26 +198,10 @@ class AttachMover:
 
         return by_day(self._source, reader, schema), by_day(self._target, self.writer(), "main")
 
-    def settled(self, group: Group, lease: Lease) -> bool:
-        """A commit of this process's own library: its answer is never lost."""
-        del group, lease
-        return False
-
-    def reset(self) -> None:
-        """Forget a connection that could not roll back: whoever opens the file next does."""
-        if self._writer is not None and self._writer.get_transaction() is not None:
-            _let_go(self._writer)
-            self._writer = None
-
-    def interrupt(self) -> None:
-        """Make the statement under way end at once: SQLite looks at `_stopped` as it goes."""
-        self._stopped = True
-
     def close(self) -> None:
         """Let go of both connections."""
-        for connection in (self._writer, self._reader):
-            if connection is not None and not connection.closed:
-                _let_go(connection)
+        super().close()
+        let_go(self._reader)
 
 
 class _NotUtf8(bytes):
@@ -279,17 +213,6 @@ def _as_text(text: bytes) -> str | _NotUtf8:
         return text.decode()
     except UnicodeDecodeError:
         return _NotUtf8(text)
-
-
-def _let_go(connection: Connection) -> None:
-    """Close it without a last statement, which a full disk would refuse, and its locks with it."""
-    with suppress(*DRIVER_ERRORS):
-        connection.invalidate()
-        connection.close()
-
-
-def _target(group: Group) -> str:
-    return replace(group.pair.target, schema="main").sql
 
 
 def _driver(connection: Connection) -> sqlite3.Connection:

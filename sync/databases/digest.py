@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from datetime import date
 
     from sync.databases.shape import Column, Table
@@ -53,12 +53,15 @@ class Entry:
     """A column that enters a row's hash.
 
     `alike` tells that the other side stores its values in the very same form. Where it does not,
-    they are brought to the target's type first, `cast`, as copying does.
+    they are brought to the target's type first, `cast`, as copying does. `other` is the column of
+    the other side where that is another engine; `convert` tells that copying converts its values.
     """
 
     column: Column
     alike: bool
     cast: str | None = None
+    other: Column | None = None
+    convert: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,10 +92,23 @@ class Part:
     chosen: tuple[int, ...] = (0,)
 
 
-def entries(columns: Sequence[tuple[Column, Column]], *, source: bool) -> tuple[Entry, ...]:
-    """How pairs of a source's and a target's column enter on one of the two sides."""
+def entries(
+    columns: Sequence[tuple[Column, Column]],
+    *,
+    source: bool,
+    crossing: bool = False,
+    convert: Collection[str] = (),
+) -> tuple[Entry, ...]:
+    """How pairs of a source's and a target's column enter on one of the two sides.
+
+    `crossing` tells that the two are of different engines, which write values in their own ways.
+    """
 
     def entry(there: Column, here: Column) -> Entry:
+        if crossing:
+            column, other = (there, here) if source else (here, there)
+            converts = source and column.name in convert
+            return Entry(column=column, alike=False, other=other, convert=converts)
         alike = there.portable and here.portable and there.type == here.type
         casts = source and here.portable and there.type != here.type
         return Entry(

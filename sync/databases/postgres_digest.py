@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sync.databases.crossing import form_of, sent
 from sync.databases.digest import MD5, RECORD
 from sync.databases.postgres_types import WIDENED
 from sync.databases.shape import quoted
@@ -84,6 +85,8 @@ def _record_term(entry: Entry) -> str:
 
 def _md5_term(entry: Entry) -> str:
     name, base = quoted(entry.column.name), _base(entry.cast or entry.column.type)
+    if entry.other:
+        return _crossing_term(entry)
     value = f"{_text(entry)}::{base}" if entry.cast else name
     if base in INTEGERS:
         said = f"'i' || {value} || ';'"
@@ -99,9 +102,23 @@ def _md5_term(entry: Entry) -> str:
     return f"COALESCE({said}, 'n')"
 
 
+def _crossing_term(entry: Entry) -> str:
+    """As the value stands in SQLite."""
+    value = f"({sent(entry.column, convert=entry.convert)})"
+    said = {
+        "integer": f"'i' || {value} || ';'",
+        "real": f"'r' || encode(float8send({value}::float8), 'hex')",
+        "blob": f"'b' || length({value}) || ':' || encode({value}, 'hex')",
+        "text": f"'t' || length({value}) || ':' || {value}",
+    }
+    return f"COALESCE({said[form_of(entry.column).stored]}, 'n')"
+
+
 def _text(entry: Entry) -> str:
     """The value as COPY writes it, in the target's precision."""
     name = quoted(entry.column.name)
+    if entry.other:
+        return f"({sent(entry.column, convert=entry.convert)})::text"
     if entry.cast and WIDENED.get(entry.column.type) == entry.cast:
         return f"({name}::{entry.cast}::text)"
     text = f"{name}::text"

@@ -21,6 +21,7 @@ from sync.databases.digest import MD5, Md5Sums, row_md5
 from sync.databases.failures import reason
 from sync.databases.rules import Rules
 from sync.databases.shape import Column, DateClass, Table, TableKind, date_class, quoted
+from sync.databases.values import rows_reader
 from sync.errors import ConnectError
 from sync.model import DateRange
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from sync.databases.digest import Digest, Digested, Part, Row
     from sync.databases.port import Role
     from sync.databases.shape import UserType
+    from sync.databases.values import Value
     from sync.model import RunId
     from sync.settings import RunSettings
 
@@ -237,12 +239,13 @@ class SqliteDatabase:
         more = f" AND ({digested.where})" if digested.where else ""
         columns = ", ".join(map(kinds.as_stored, digested.entries))
         sums = [Md5Sums() for _ in steps[1:]]
-        with text_as(connection, _decoded) as driver:
+        read = self._reader(digested)
+        with text_as(connection, decoded_text) as driver:
             for at, *values in driver.execute(
                 f"SELECT {name if local else f'datetime({name})'}, {columns} FROM {table.sql}"
                 f" WHERE {texts.between(column, edges[0], edges[-1])}{more}"
             ):
-                sums[bisect_right(steps, at) - 1].add(values)
+                sums[bisect_right(steps, at) - 1].add(read(values))
         return [found.digest() for found in sums]
 
     def basis(self, connection: Connection, table: Table) -> str | None:
@@ -279,19 +282,25 @@ class SqliteDatabase:
             if n in chosen
         ]
 
-    def _rows(self, connection: Connection, part: Part) -> Iterator[tuple[int, tuple[object, ...]]]:
+    def _rows(self, connection: Connection, part: Part) -> Iterator[tuple[int, Sequence[Value]]]:
         """Each row of a part, and its bucket."""
         names = [entry.column.name for entry in part.digested.entries]
         key = [names.index(entry.column.name) for entry in part.key.entries]
         more = f" AND ({part.digested.where})" if part.digested.where else ""
-        with text_as(connection, _decoded) as driver:
-            for values in driver.execute(
+        read = self._reader(part.digested)
+        with text_as(connection, decoded_text) as driver:
+            for found in driver.execute(
                 f"SELECT {', '.join(map(kinds.as_stored, part.digested.entries))}"
                 f" FROM {part.table.sql}"
                 f" WHERE {texts.between(part.column, part.low, part.high)}{more}"
             ):
+                values = read(found)
                 hashed = int.from_bytes(row_md5([values[n] for n in key])[:4])
                 yield hashed & (part.buckets - 1), values
+
+    def _reader(self, digested: Digested) -> Callable[[Sequence[Value]], Sequence[Value]]:
+        """A source's values as the target holds them; a target's as they stand."""
+        return rows_reader(digested.entries if self.role == "source" else ())
 
     def first_and_last(
         self, connection: Connection, table: Table, column: str
@@ -358,9 +367,11 @@ def text_as(
 def _text(value: object) -> str | None:
     if isinstance(value, bytes):
         return f"\\x{value.hex()}"
+    if isinstance(value, float):
+        return repr(value).removesuffix(".0")  # as PostgreSQL writes it
     return None if value is None else str(value)
 
 
-def _decoded(text: bytes) -> str:
+def decoded_text(text: bytes) -> str:
     """Text that is no UTF-8 has surrogates."""
     return text.decode(errors="surrogateescape")

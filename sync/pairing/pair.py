@@ -11,12 +11,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from sync.databases.crossing import in_postgres, in_sqlite
 from sync.databases.digest import Digested, entries
 from sync.databases.failures import DRIVER_ERRORS, Failure, failure, reason
 from sync.databases.shape import Column, Table
 from sync.errors import N_, ConnectError, SchemaError, UnknownTable, misfits
 from sync.model import SchemaChange
 from sync.pairing import changes, fit, rules, types
+from sync.pairing.crossing import altering, refuse_names
 from sync.settings import split_name
 
 if TYPE_CHECKING:
@@ -38,7 +40,8 @@ class TablePair:
     identifies a row; `key_enforced` that the target refuses a second row of one key by itself.
     `exists` is False while the target's table is still to be made; `added` are columns that it
     lacks still. `must_have` columns may be NULL in the source alone. Tables of an earlier
-    `generation` go first: a later one's rows name theirs.
+    `generation` go first: a later one's rows name theirs. `crossing` tells that the two are of
+    different engines; values of columns in `convert` are converted then where they must.
     """
 
     name: str
@@ -57,15 +60,23 @@ class TablePair:
     added: tuple[Column, ...] = ()
     must_have: tuple[str, ...] = ()
     generation: int = 0
+    crossing: bool = False
+    convert: frozenset[str] = frozenset()
+
+    @property
+    def both_columns(self) -> list[tuple[Column, Column]]:
+        """What is copied: each column in the source and in the target."""
+        theirs, ours = self.source.by_name, self.target.by_name
+        return [(theirs[name], ours[name]) for name in self.columns]
 
     def digested(self, role: Role) -> Digested:
         """What a digest of its rows covers on one of the two sides: all that is copied."""
-        theirs, ours = self.source.by_name, self.target.by_name
-        columns = [(theirs[name], ours[name]) for name in self.columns]
         source = role == "source"
         return Digested(
             kind=self.digest_kind,
-            entries=entries(columns, source=source),
+            entries=entries(
+                self.both_columns, source=source, crossing=self.crossing, convert=self.convert
+            ),
             where=self.where if source else None,
         )
 
@@ -192,10 +203,11 @@ def pair_tables(
     fit.refuse_followers(made, target.database)
     rules.refuse_policed(there, source.database)
     rules.refuse_policed(made, target.database)
+    # How a difference was mended says nothing of the rows.
+    silent = {"on_schema_change"} | (set() if settings.convert else {"convert"})
     definition = {
         "source": source.identity,
-        # How a difference was mended says nothing of the rows.
-        "table": settings.model_dump(mode="json", exclude={"on_schema_change"}),
+        "table": settings.model_dump(mode="json", exclude=silent),
         "zone": zone.key,
         "columns": columns,
     }
@@ -216,6 +228,8 @@ def pair_tables(
         digest_kind=_digest_kind(source, target),
         added=added,
         must_have=changes.must_have(there, made, columns, settings.date_column) if here else (),
+        crossing=source.database.kind != target.database.kind,
+        convert=frozenset(settings.convert),
     )
 
 
@@ -240,6 +254,8 @@ def _with_all(
     )
     if source.kind == target.database.kind:
         wrong += types.lossy(there, here, columns, settings, target.database)
+    else:
+        wrong += altering(there, here, columns, target.database)
     if wrong:
         raise misfits(wrong)
     return changes.with_added(here, wanted), wanted
@@ -261,6 +277,10 @@ def _table_to_make(
     target: Side,
 ) -> Table:
     copied = [column for column in there.columns if column.name in columns]
+    crossing = source.kind != target.database.kind
+    if crossing:
+        make = in_sqlite if target.database.kind == "sqlite" else in_postgres
+        copied = [replace(make(column), rests_on=()) for column in copied]
     makes = {made.name: made.ddl for column in copied for made in column.rests_on}
     known = target.database.types(target.connection, [*makes, *(c.type for c in copied)])
     if lacking := [column for column in copied if known[column.type] is None]:
@@ -287,10 +307,10 @@ def _table_to_make(
         unique=(frozenset(key),) if key else (),
         strict=there.strict and source.kind == target.database.kind,
     )
+    if crossing:
+        refuse_names(made, target.database)
     # Types of one name may consist of other things in the target.
-    if source.kind == target.database.kind and (
-        wrong := types.lossy(there, made, columns, settings, target.database)
-    ):
+    elif wrong := types.lossy(there, made, columns, settings, target.database):
         raise misfits(wrong)
     return made
 

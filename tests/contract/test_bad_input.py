@@ -129,10 +129,6 @@ URLS: dict[str, tuple[Callable[[Both], dict[str, str]], str]] = {
         lambda both: {"source_url": both.target.url, "target_url": both.source.url},
         "has no table orders. Names are exact",
     ),
-    "two kinds": (
-        lambda _: {"target_url": "sqlite:///here.db"},
-        "not from postgresql to sqlite. Choose a source and a target of one kind",
-    ),
     "read only": (
         lambda both: {
             "target_url": altered(both.target.url, username=READER, password=PASSWORDS[READER])

@@ -12,8 +12,9 @@ from typing import Any, Literal
 
 import sync.store.store
 from sync.copying.attach import AttachMover, AttachWay
+from sync.copying.into_postgres import PostgresMover
 from sync.copying.pipe import Pipe
-from sync.copying.stream import StreamMover, StreamWay
+from sync.copying.stream import StreamWay
 from sync.counting import Counting
 from sync.databases.ledger import Ledger
 from sync.databases.postgres import PostgresDatabase
@@ -27,7 +28,7 @@ from sync.tracking import Tracker
 Kind = Literal["postgresql", "sqlite"]
 DATABASE = {"postgresql": PostgresDatabase, "sqlite": SqliteDatabase}
 WAY = {"postgresql": StreamWay, "sqlite": AttachWay}
-MOVER = {"postgresql": StreamMover, "sqlite": AttachMover}
+MOVER = {"postgresql": PostgresMover, "sqlite": AttachMover}
 AWAITED_S = 30
 
 
