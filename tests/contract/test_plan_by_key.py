@@ -47,7 +47,10 @@ def by_key(found: Plan) -> dict[str, Changes]:
     return {str(p.day): p.changes for p in found.partitions if p.changes and p.changes != Changes()}
 
 
-@pytest.mark.parametrize(("kind", "in_buckets"), [("DATE", False), ("TIMESTAMP", True)])
+@pytest.mark.parametrize(
+    ("kind", "in_buckets"),
+    [pytest.param("DATE", False, marks=pytest.mark.matrix), ("TIMESTAMP", True)],
+)
 def test_rows_are_counted_by_key_exactly(
     both: Both, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, *, in_buckets: bool
 ) -> None:

@@ -102,6 +102,7 @@ def test_a_process_killed_between_rows_and_commit_leaves_the_day_old_and_resume_
     assert crossed.versions() == [[2]] * 4
 
 
+@pytest.mark.matrix
 def test_cancel_now_ends_a_run_in_its_middle_and_writes_nothing_of_that_group(
     crossed: Crossed,
 ) -> None:
@@ -120,6 +121,7 @@ def test_cancel_now_ends_a_run_in_its_middle_and_writes_nothing_of_that_group(
     assert time.monotonic() - began < 10
 
 
+@pytest.mark.matrix
 def test_a_row_that_moved_to_another_day_stands_once(crossed: Crossed) -> None:
     crossed.installation.run(FIRST, LAST)
     crossed.both.source.execute(f"UPDATE orders SET day = '{LAST} 23:59:59+00:00' WHERE id = 0")
@@ -129,6 +131,7 @@ def test_a_row_that_moved_to_another_day_stands_once(crossed: Crossed) -> None:
     assert target == source
 
 
+@pytest.mark.matrix
 def test_days_that_shrank_are_held_back(crossed: Crossed) -> None:
     crossed.installation.run(FIRST, LAST)
     crossed.both.source.execute(f"DELETE FROM orders WHERE id < {PER_DAY - 3}")
