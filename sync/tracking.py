@@ -76,7 +76,7 @@ class Tracker:
             self._window = deque([(self._began, 0)])
             self._sampled = (self._began, 0)
             views = tuple(self._partitions.values())
-        text, rows = N_("Planned: {partitions:,} partitions with {rows:,} rows."), plan.totals
+        text, rows = N_("Planned: {rows:,} rows (partitions: {partitions:,})."), plan.totals
         told = Told(text, partitions=rows["partitions"], rows=rows["source_rows"])
         self.note("run.planned", told)
         for told in (told for undated in plan.undated for told in undated.told):
@@ -159,7 +159,7 @@ class Tracker:
             found = [f"{p.table} {p.day}" for p in self._partitions.values() if p.status is held]
         if not found:
             return []
-        text = N_("{count} partitions were held back: the target has far more rows ({which}).")
+        text = N_("Held back, as the target has far more rows: {which} (partitions: {count}).")
         hint = N_("If the source is right, let them through: --allow-shrink, or the tick.")
         which = ", ".join(found[:limit]) + (", …" if len(found) > limit else "")
         return [Told(text, hint=hint, count=len(found), which=which)]

@@ -192,7 +192,7 @@ def test_a_day_that_shrank_is_held_back_until_somebody_says_yes(both: Both, tmp_
     assert (
         held.status,
         held.held_back,
-        "2 partitions were held back" in str(held.error),
+        "(partitions: 2)" in str(held.error),
         list(installation.partitions(held.id).values()),
         [count for _, count in before],
         forced.status,

@@ -73,7 +73,7 @@ BREAKS = (
     ),
 )
 PLANNED = Told(
-    "Planned: {partitions:,} partitions with {rows:,} rows.", partitions=61, rows=12_191_800
+    "Planned: {rows:,} rows (partitions: {partitions:,}).", partitions=61, rows=12_191_800
 )
 
 MIDWAY = Progress(
@@ -205,7 +205,7 @@ def a_report() -> Report:
     }
     places = {"source": "shop.internal:5432/shop", "target": "reports.internal:5432/reports"}
     told = Told(
-        "{count} partitions were held back: the target has far more rows ({which}).",
+        "Held back, as the target has far more rows: {which} (partitions: {count}).",
         hint="If the source is right, let them through: --allow-shrink, or the tick.",
         count=1,
         which="orders 2026-11-22",
