@@ -46,6 +46,25 @@ def test_rows_that_were_not_touched_are_not_read_again(postgresql: Both, tmp_pat
     assert states() == [PlanState.SAME] * 3
 
 
+def test_a_default_that_stands_in_untouched_rows_is_seen(
+    postgresql: Both, tmp_path: Path
+) -> None:
+    for side in (postgresql.source, postgresql.target):
+        side.execute(f"{ORDERS}; INSERT INTO orders VALUES (1, '2025-01-01', 'fine')")
+        side.execute("ALTER TABLE orders ADD COLUMN state TEXT DEFAULT 'old'")
+    made = postgresql.installation(tmp_path, table("orders", "day"))
+    assert made.run("2025-01-01").error is None
+
+    def state() -> PlanState:
+        [partition] = made.operations().plan(asked("2025-01-01", digest=True)).partitions
+        return partition.state
+
+    assert state() is PlanState.SAME
+    postgresql.source.execute("ALTER TABLE orders DROP COLUMN state")
+    postgresql.source.execute("ALTER TABLE orders ADD COLUMN state TEXT DEFAULT 'new'")
+    assert state() is PlanState.CHANGED
+
+
 def test_marks_lose_their_basis_with_whatever_may_make_transaction_ids_come_again() -> None:
     with PostgresServer() as server:
         name = server.create_database()
