@@ -69,6 +69,8 @@ POOLER = N_(
     "These are a connection pooler's words (PgBouncer): it refuses settings without which rows"
     " would not be copied exactly. Give [{role}] url the server's own address."
 )
+# In these, a database keeps a text as the bytes in which it is copied.
+SAME_BYTES = {"UTF8", "SQL_ASCII"}
 SET_NAME = text("SELECT set_config('application_name', :name, false)")
 STEP = "batch_sync_step"  # not the name of anybody's table
 
@@ -210,9 +212,11 @@ class PostgresDatabase:
         return [at if at is None else bounds.day_of(at, zone) for (at,) in found]
 
     def digest_kinds(self, connection: Connection) -> tuple[str, ...]:
-        """The server's own hash where it has it, else MD5."""
+        """The server's own hash where it has it and texts are the same bytes, else MD5."""
         version = connection.dialect.server_version_info or ()
-        return (RECORD, MD5) if version >= FIRST_VERSION else (MD5,)
+        driver: Any = connection.connection.driver_connection
+        alike = driver.info.parameter_status("server_encoding") in SAME_BYTES
+        return (RECORD, MD5) if alike and version >= FIRST_VERSION else (MD5,)
 
     def digests(
         self,

@@ -10,7 +10,8 @@ from sync.cli import main
 from sync.differences import Verification
 from sync.errors import CopyError
 from sync.model import RunStatus
-from tests.installation import Both, Installation, Side, asked, table
+from tests.installation import Both, Installation, PostgresSide, Side, asked, table
+from tests.servers import PostgresServer
 
 DAYS = [f"2025-01-{n:02}" for n in range(1, 11)]
 RANGE = DAYS[0], DAYS[-1]
@@ -186,3 +187,23 @@ def test_a_database_that_cannot_be_compared_says_why(postgresql: Both, tmp_path:
     )
     with pytest.raises(CopyError, match="failed while it was compared: division by zero"):
         installation.operations().verify(asked(*RANGE))
+
+
+def test_texts_are_the_same_in_databases_of_other_encodings(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    names = "latin_source", "utf8_target"
+    for name, encoding in zip(names, ("LATIN1", "UTF8"), strict=True):
+        made = f"CREATE DATABASE {name} ENCODING {encoding} OWNER loader TEMPLATE template0"
+        postgres.execute(f"{made} LOCALE 'C'")
+    source, target = (PostgresSide(postgres.connect(name), postgres.url(name)) for name in names)
+    source.execute(CREATE.format("DATE"))
+    source.execute("INSERT INTO orders VALUES (1, '2025-01-01', 'Grüße', 1)")
+    both = Both(kind="postgresql", source=source, target=target)
+    made_here = both.installation(tmp_path, table("orders", "day"), run={"verify": "digest"})
+    assert made_here.run(DAYS[0]).error is None
+    assert target.execute("SELECT note FROM orders") == [("Grüße",)]
+    assert made_here.operations().verify(asked(DAYS[0])).differing == []
+    for side, name in zip((source, target), names, strict=True):
+        side.close()
+        postgres.drop_database(name)
