@@ -26,7 +26,8 @@ AT = "substr({c}, 1, 19)"
 NONE = "'+0 days'"  # without any, SQLite takes 2025-02-29 for a day
 # A number in text, as plain as most are.
 DECIMAL = (
-    "typeof({c}) = 'text' AND length({c}) < 40 AND {c} GLOB '[-0-9]*' AND {c} GLOB '*[0-9]'"
+    "typeof({c}) = 'text' AND instr({c}, char(0)) = 0 AND length({c}) < 40"
+    " AND {c} GLOB '[-0-9]*' AND {c} GLOB '*[0-9]'"
     " AND substr({c}, 2) NOT GLOB '*[^0-9.]*' AND {c} NOT GLOB '*.*.*'"
 )
 # What may follow the seconds: at most six digits of them.
@@ -43,7 +44,10 @@ LINES = {
     "timestamp without time zone": DAY + TIME,
     "timestamp with time zone": DAY + TIME + r"(?:Z|\+00:00)?",
 }
-SURE_TIME = f"typeof({{c}}) = 'text' AND {{c}} >= '0001-' AND datetime({AT}, {NONE}) IS {AT}"
+SURE_TIME = (
+    "typeof({c}) = 'text' AND instr({c}, char(0)) = 0 AND {c} >= '0001-'"
+    f" AND datetime({AT}, {NONE}) IS {AT}"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,7 +203,7 @@ def sure(there: Column, here: Column) -> str:
 
 def _sure_number(modifiers: tuple[int, ...]) -> str:
     if not modifiers:
-        real = "typeof({c}) = 'real' AND abs({c}) < 9e999"
+        real = "typeof({c}) = 'real' AND {c} > -9e999 AND {c} < 9e999"
         return f"(typeof({{c}}) = 'integer' OR {real} OR {DECIMAL})"
     precision, scale = modifiers[0], modifiers[1] if len(modifiers) > 1 else 0
     # Of up to 14 digits, a double is the nearest to one decimal number alone.

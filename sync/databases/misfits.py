@@ -12,6 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import psycopg2
+import psycopg2.errors
 
 from sync.databases.crossing import form_of, plain_lines, sure
 from sync.databases.shape import Column, quoted
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
 
     from sync.databases.values import Value
 
-REFUSED = (psycopg2.DataError, psycopg2.IntegrityError, psycopg2.NotSupportedError)
+REFUSED = (
+    *(psycopg2.DataError, psycopg2.IntegrityError, psycopg2.NotSupportedError),
+    psycopg2.errors.SyntaxError,  # of a tsvector or a jsonpath
+)
 ASKED = 1_000  # values of one question to PostgreSQL
 IS = {"NaN": "{c} = 'NaN'", "-0": "{c} = 0 AND {c}::text = '-0'"}
 SHORT_MAX = 1 << 16  # characters of a text that is read with others

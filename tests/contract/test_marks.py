@@ -46,9 +46,7 @@ def test_rows_that_were_not_touched_are_not_read_again(postgresql: Both, tmp_pat
     assert states() == [PlanState.SAME] * 3
 
 
-def test_a_default_that_stands_in_untouched_rows_is_seen(
-    postgresql: Both, tmp_path: Path
-) -> None:
+def test_a_default_that_stands_in_untouched_rows_is_seen(postgresql: Both, tmp_path: Path) -> None:
     for side in (postgresql.source, postgresql.target):
         side.execute(f"{ORDERS}; INSERT INTO orders VALUES (1, '2025-01-01', 'fine')")
         side.execute("ALTER TABLE orders ADD COLUMN state TEXT DEFAULT 'old'")
