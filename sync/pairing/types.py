@@ -197,6 +197,7 @@ def _fits(there: _Form, here: _Form) -> bool:
     if here.name == "character varying":
         return WRITTEN.get(there.name, 1 << 30) <= here.modifiers[0]
     timed = here.name.startswith(("time", "interval")) and there.name.startswith(here.name)
+    timed &= not there.name.endswith("[]")
     if timed and here.name in {there.name, "interval"}:
         return not here.modifiers or (there.modifiers or (MICROSECONDS,)) <= here.modifiers
     return here.name in HELD.get(there.name, ())

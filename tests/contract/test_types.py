@@ -30,6 +30,7 @@ HOLDS = {
     "timestamptz(0)": ("timestamptz(3)", "timestamp date"),
     "time(3)": ("time", "time(2) timetz interval"),
     "interval day to second(3)": ("interval interval(3)", "interval(2) time"),
+    "interval[]": ("interval[] text[]", "interval"),
     "date": ("text", "timestamp timestamptz"),
     "bit(3)": ("bit varying(3) bit varying text", "bit(4) bit varying(2)"),
     "json": ("text", "jsonb"),
