@@ -133,16 +133,14 @@ class Doctor:
         self, reading: Connection | None, writing: Connection | None
     ) -> Iterator[Finding]:
         source, target = self._source, self._target
-        if not isinstance(target, PostgresDatabase):
-            yield from guarded(N_("rights"), lambda: rights.look_at_file(target))
-            return
-        assert isinstance(source, PostgresDatabase)
         both = rights.Rights(
             self._settings, source=source, target=target, ledger=self._looker.ledger
         )
-        if reading:
+        if reading and isinstance(source, PostgresDatabase):
             yield from _asked(N_("rights"), (reading,), lambda: both.look_at_source(reading))
-        if writing:
+        if not isinstance(target, PostgresDatabase):
+            yield from guarded(N_("rights"), lambda: rights.look_at_file(target))
+        elif writing:
             used = (writing, reading) if reading else (writing,)
             yield from _asked(N_("rights"), used, lambda: both.look_at_target(writing, reading))
 

@@ -81,14 +81,14 @@ def look_at_file(target: SqliteDatabase) -> Iterator[Finding]:
 
 
 class Rights:
-    """The rights of both roles of one installation, both in PostgreSQL."""
+    """The rights of both roles of one installation, of whichever side is in PostgreSQL."""
 
     def __init__(
         self,
         settings: Settings,
         *,
-        source: PostgresDatabase,
-        target: PostgresDatabase,
+        source: PostgresDatabase | SqliteDatabase,
+        target: PostgresDatabase | SqliteDatabase,
         ledger: Ledger,
     ) -> None:
         self._settings = settings
@@ -158,7 +158,7 @@ class Rights:
         statements = self._target.create_table(pair.target, pair.target_date.name)
         return tuple(f"{statement};" for statement in statements)
 
-    def _side(self, database: PostgresDatabase, connection: Connection) -> Side:
+    def _side(self, database: PostgresDatabase | SqliteDatabase, connection: Connection) -> Side:
         reads = database.role == "source"
         return Side(
             database=database,
@@ -230,7 +230,11 @@ def _comment(text: str) -> str:
 
 
 def _finding(
-    database: PostgresDatabase, user: str, rights: list[Right], *, missing: Sequence[str] = ()
+    database: PostgresDatabase | SqliteDatabase,
+    user: str,
+    rights: list[Right],
+    *,
+    missing: Sequence[str] = (),
 ) -> Finding:
     lacking = [right.lacking for right in rights if right.lacking]
     return Finding(

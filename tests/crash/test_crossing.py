@@ -70,6 +70,12 @@ def fill(source: Side) -> None:
     )
 
 
+def test_a_check_looks_at_the_rights_in_either_engine(crossed: Crossed) -> None:
+    findings = crossed.installation.operations().check()
+    rights = [found for found in findings if found.name.template == "rights"]
+    assert (all(found.ok for found in findings), bool(rights)) == (True, True)
+
+
 def test_a_run_brings_every_row_to_the_other_engine_and_a_second_one_finds_them_the_same(
     crossed: Crossed,
 ) -> None:
