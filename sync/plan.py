@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from sync.errors import N_, PlanChanged
 from sync.model import PlanState
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 CLOSELY, BY_COUNTS = "d", "c"  # a plan's hash begins with one of them
 SHOWN = 5  # partitions that are named where a plan has changed
+NOW = N_(
+    "now the same: {same}, missing: {missing}, changed: {changed}, drifted: {drifted},"
+    " not over: {not_closed}, held back: {held_back}"
+)
 
 Facts = tuple[str | int | None, ...]
 
@@ -188,10 +192,10 @@ def refuse_other(plan: Plan, seen: SeenPlan | None) -> None:
         return
     other = seen.differences(plan)
     which = ", ".join(f"{table} {day}" for table, day in other[:SHOWN])
-    states = ", ".join(f"{n} {state}" for state, n in plan.states.items() if n)
+    states: dict[str, Any] = dict(plan.states)
     what = (
         Told(N_("differing are {which}; {count} in all"), count=len(other), which=which)
         if which
-        else Told(N_("now: {states}"), states=states or "0")
+        else Told(NOW, **states)
     )
     raise PlanChanged(seen=seen.hash, now=plan.hash, what=what)

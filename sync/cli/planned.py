@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sync import wording
 from sync.errors import N_
+from sync.model import PlanState
 from sync.terminal import columns, titles
 from sync.wording import translations
 
@@ -53,6 +54,10 @@ def plan_summary(plan: Plan, locale: str) -> list[str]:
             hash=plan.hash,
         )
     ]
+    states = {wording.status(state, locale): plan.states[state] for state in PlanState}
+    found = [f"{state} {wording.number(n, locale)}" for state, n in states.items() if n]
+    if len(found) > 1:
+        lines.append(gettext(", ").join(found))
     if plan.by_key:
         by_key = gettext("By key: {inserts} to insert, {updates} to update, {deletes} to delete")
         lines.append(by_key.format(**{n: wording.number(v, locale) for n, v in totals.items()}))

@@ -60,8 +60,8 @@ class Mover(Protocol):
         """
         ...
 
-    def standing(self, group: Group) -> int:
-        """How many rows the target has on the group's days, as this transaction sees it."""
+    def standing(self, group: Group) -> Mapping[date, int]:
+        """How many rows the target has on each of the days, as this transaction sees it."""
         ...
 
     def digests(self, group: Group) -> tuple[Mapping[date, Digest], Mapping[date, Digest]]:

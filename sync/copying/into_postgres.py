@@ -119,11 +119,12 @@ class PostgresMover:
         self._digests = pipe.digests
         return pipe.counts
 
-    def standing(self, group: Group) -> int:
-        """How many rows the target has on the group's days, as this transaction sees it."""
-        where = group.condition(self._target, self._zone)
-        count = f"SELECT count(*) FROM {group.pair.target.sql} WHERE {where}"
-        return int(self.writer().exec_driver_sql(count).scalar_one())
+    def standing(self, group: Group) -> Mapping[date, int]:
+        """How many rows the target has on each of the days, as this transaction sees it."""
+        pair, writer = group.pair, self.writer()
+        return self._target.count_by_day(
+            writer, pair.target, pair.target_date, group.days, self._zone, None
+        )
 
     def digests(self, group: Group) -> tuple[Mapping[date, Digest], Mapping[date, Digest]]:
         """In the source, of the group that was loaded last, and in the target."""

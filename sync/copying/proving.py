@@ -32,19 +32,21 @@ def prove(mover: Mover, group: Group, rows: Mapping[date, int]) -> Mapping[date,
         for day in group.days.days():
             _expect_same(group, day, there[day], here[day])
         return here
-    # Somebody's trigger may drop rows that COPY has counted.
+    # Somebody's trigger may drop rows that COPY has counted, or put them on another day.
     if group.verify is Verify.COUNT or group.pair.target.rules.triggers:
-        expect_rows(group, counted=sum(rows.values()), copied=mover.standing(group))
+        standing = mover.standing(group)
+        for day in group.days.days():
+            expect_rows(group, counted=rows.get(day, 0), copied=standing.get(day, 0), day=day)
     return {}
 
 
-def expect_rows(group: Group, *, counted: int, copied: int) -> None:
+def expect_rows(group: Group, *, counted: int, copied: int, day: date | None = None) -> None:
     """Raise CopyError unless as many rows came as were counted in the same snapshot."""
     if counted != copied:
         text = N_("{copied} rows came, but {counted} were counted in the same snapshot")
         raise CopyError(
             table=group.pair.name,
-            days=str(group.days),
+            days=str(day or group.days),
             reason=Told(text, copied=copied, counted=counted),
             advice=Told(LOOK_FOR),
         )

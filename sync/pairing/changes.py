@@ -41,7 +41,7 @@ LEFT_ALONE = N_(
 
 WILL_ADD = N_(
     "{table} of the target lacks the column {column} ({type}): a run adds it, and all days of the"
-    " table are missing then."
+    " table count as missing until they are copied anew."
 )
 
 

@@ -138,7 +138,7 @@ def test_a_run_takes_the_plan_that_was_seen_or_says_what_changed_and_stops(
     assert f"The plan {seen.hash} no longer holds (differing are orders {OTHER}; 1 in all)" in str(
         refused[0].error
     )
-    assert "(now: 12 same, 1 changed)" in str(refused[1].error)
+    assert "now the same: 12, missing: 0, changed: 1, drifted: 0," in str(refused[1].error)
     assert f"--plan {now}" in str(refused[1].error)
     assert installation.run(*RANGE, seen=SeenPlan(now)).error is None
     assert both.rows(ALL)[1] == both.rows(ALL)[0]

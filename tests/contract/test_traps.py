@@ -63,11 +63,16 @@ def test_a_where_that_asks_another_table_of_an_sqlite_source_is_refused(
 
 
 @only_sqlite
-def test_a_trigger_that_drops_what_comes_in_is_found_out(both: Both, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "does",
+    ["DELETE FROM orders WHERE id = 3", f"UPDATE orders SET day = '{MONDAY}' WHERE id = 3"],
+    ids=["drops it", "puts it on another day"],
+)
+def test_a_trigger_that_meddles_with_what_comes_in_is_found_out(
+    both: Both, tmp_path: Path, does: str
+) -> None:
     both.target.execute(KEYED)
-    both.target.execute(
-        "CREATE TRIGGER eater AFTER INSERT ON orders BEGIN DELETE FROM orders WHERE id = 3; END"
-    )
+    both.target.execute(f"CREATE TRIGGER meddler AFTER INSERT ON orders BEGIN {does}; END")
     run = both.installation(tmp_path, table("orders", "day")).run(*DAYS)
     assert (run.status, "Look for triggers" in str(run.error)) == (RunStatus.FAILED, True)
 

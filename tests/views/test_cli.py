@@ -153,7 +153,7 @@ class TestCommandsThatEndByThemselves:
         held = sync("run", "2025-10-01", "2025-10-01")
         assert (held.code, target_rows(site)) == (1, ROWS_A_DAY)
         assert held.err.startswith("Failed: ")
-        assert "held back" in held.err
+        assert "Held back" in held.err
         assert sync("run", "2025-10-01", "2025-10-01", "--allow-shrink").code == 0
         assert target_rows(site) == 0
 
