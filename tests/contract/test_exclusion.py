@@ -60,7 +60,7 @@ def sqlite_days(tmp_path: Path) -> Iterator[Days]:
         yield days
 
 
-@pytest.mark.parametrize("rounds", [40, pytest.param(200, marks=pytest.mark.matrix)])
+@pytest.mark.parametrize("rounds", [20, pytest.param(200, marks=pytest.mark.matrix)])
 def test_of_16_processes_one_holds_a_postgresql_target_and_15_are_told_its_pid(
     postgres_days: Days, rounds: int
 ) -> None:
@@ -72,7 +72,7 @@ def test_of_16_processes_one_holds_a_postgresql_target_and_15_are_told_its_pid(
     assert written == [(2 * rounds, 2 * rounds)]
 
 
-@pytest.mark.parametrize("rounds", [40, pytest.param(200, marks=pytest.mark.matrix)])
+@pytest.mark.parametrize("rounds", [20, pytest.param(200, marks=pytest.mark.matrix)])
 def test_of_16_processes_one_holds_an_sqlite_target_and_15_are_told_its_pid(
     sqlite_days: Days, rounds: int
 ) -> None:

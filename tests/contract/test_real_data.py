@@ -7,6 +7,8 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from tests.installation import Both, SqliteSide, table
 
 # The year's end is not included; the others are New York's midnights.
@@ -75,6 +77,9 @@ def differences(both: Both, name: str, days: tuple[str, str] = YEAR) -> list[int
     return [len(set(there) - set(here)), len(set(here) - set(there)), len(there) - len(here)]
 
 
+@pytest.mark.parametrize(
+    "both", ["postgresql", pytest.param("sqlite", marks=pytest.mark.matrix)], indirect=True
+)
 def test_a_year_of_real_data_arrives_whole_and_a_summer_mends_only_the_summer(
     both: Both, tmp_path: Path
 ) -> None:

@@ -192,7 +192,7 @@ def check_there_and_back(both_ways: tuple[Crossed, Crossed], rows: list[tuple[An
     assert binary(back.target) == binary(there.source)
 
 
-@hypothesis.settings(SETTINGS, max_examples=8)
+@hypothesis.settings(SETTINGS, max_examples=4)
 @given(rows=rows_of(POSTGRES.values()))
 def test_postgresql_gets_back_from_sqlite_what_it_gave(
     there_and_back: tuple[Crossed, Crossed], rows: list[tuple[Any, ...]]
@@ -290,7 +290,7 @@ def check_kept(crossed: Crossed) -> None:
     assert differing(types, *sides) == []
 
 
-@hypothesis.settings(SETTINGS, max_examples=8)
+@hypothesis.settings(SETTINGS, max_examples=4)
 @given(rows=rows_of(SQLITE.values()))
 def test_what_sqlite_holds_by_its_types_stands_in_postgresql(
     into_postgres: Crossed, rows: list[tuple[Any, ...]]
@@ -323,7 +323,7 @@ def check_odd(crossed: Crossed, data: st.DataObject) -> None:
         assert crossed.target.execute("SELECT to_regclass('things')") == [(None,)]
 
 
-@hypothesis.settings(SETTINGS, max_examples=15)
+@hypothesis.settings(SETTINGS, max_examples=6)
 @given(data=st.data())
 def test_a_value_that_postgresql_cannot_hold_is_refused_before_the_first_row(
     into_postgres: Crossed, data: st.DataObject
@@ -347,7 +347,7 @@ def converted(postgresql: Both, sqlite: Both, tmp_path: Path) -> Crossed:
     return Crossed(tmp_path, sqlite.source, postgresql.target, list(SQLITE), convert=names)
 
 
-@hypothesis.settings(SETTINGS, max_examples=8)
+@hypothesis.settings(SETTINGS, max_examples=4)
 @given(rows=rows_of([ANYTHING] * len(SQLITE)))
 def test_with_convert_every_row_comes_whatever_it_holds(
     converted: Crossed, rows: list[tuple[Any, ...]]
