@@ -60,6 +60,10 @@ class Mover(Protocol):
         """
         ...
 
+    def count(self, group: Group) -> int:
+        """How many rows the target has on the group's days, as this transaction sees it."""
+        ...
+
     def standing(self, group: Group) -> Mapping[date, int]:
         """How many rows the target has on each of the days, as this transaction sees it."""
         ...

@@ -119,6 +119,12 @@ class PostgresMover:
         self._digests = pipe.digests
         return pipe.counts
 
+    def count(self, group: Group) -> int:
+        """How many rows the target has on the group's days, as this transaction sees it."""
+        where = group.condition(self._target, self._zone)
+        count = f"SELECT count(*) FROM {group.pair.target.sql} WHERE {where}"
+        return int(self.writer().exec_driver_sql(count).scalar_one())
+
     def standing(self, group: Group) -> Mapping[date, int]:
         """How many rows the target has on each of the days, as this transaction sees it."""
         pair, writer = group.pair, self.writer()

@@ -96,6 +96,12 @@ class IntoSqlite(ABC):
     def _fill(self, group: Group, *, into: str) -> Mapping[date, int]:
         """Insert the group's rows; the rows of each day."""
 
+    def count(self, group: Group) -> int:
+        """How many rows the target has on the group's days, as this transaction sees it."""
+        where = group.condition(self._target, self._zone)
+        count = f"SELECT count(*) FROM main.{group.pair.target.sql} WHERE {where}"
+        return int(self.writer().exec_driver_sql(count).scalar_one())
+
     def standing(self, group: Group) -> Mapping[date, int]:
         """How many rows the target has on each of the days, as this transaction sees it."""
         table = replace(group.pair.target, schema="main")
