@@ -294,7 +294,7 @@ def tested(tree: Path, *tests: str) -> tuple[int, str]:
     ended = subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "-n", "0", "-x", "-q", "-p", "no:cacheprovider"),
-            *("-p", "no:randomly", f"--timeout={TIMEOUT_S}", *sorted(tests)),
+            *("-p", "no:randomly", "-m", "", f"--timeout={TIMEOUT_S}", *sorted(tests)),
         ],
         cwd=tree,
         env=environment,

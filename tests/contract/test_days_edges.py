@@ -13,6 +13,8 @@ from sync.databases.days import first_instant
 from sync.model import DateRange, Only, PlanState
 from tests.installation import Both, Installation, asked, table
 
+pytestmark = pytest.mark.matrix
+
 TICK = timedelta(microseconds=1)
 CREATE = "CREATE TABLE orders (id INTEGER PRIMARY KEY, at {})"
 ALL = "SELECT id, at FROM orders"

@@ -14,6 +14,8 @@ from sync.model import RunStatus
 from tests.installation import Both, Installation, table
 from tests.servers import PostgresServer
 
+pytestmark = pytest.mark.matrix
+
 MONDAY, TUESDAY = DAYS = "2025-01-06", "2025-01-07"
 ORDERS = "CREATE TABLE orders (id INTEGER PRIMARY KEY, day DATE, note TEXT)"
 ROWS = [(1, MONDAY, "a"), (2, MONDAY, "b"), (3, TUESDAY, "c"), (4, TUESDAY, "d")]

@@ -9,6 +9,8 @@ from sync.model import Only
 from tests.installation import Both, asked, table
 from tests.servers import LOADER, PostgresServer
 
+pytestmark = pytest.mark.matrix
+
 MONDAY = "2025-01-06"
 # Each type of the source, and what in the target holds all of it; then what does not.
 HOLDS = {

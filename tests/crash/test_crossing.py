@@ -12,6 +12,8 @@ from sync.model import CancelMode, Only, RunStatus
 from tests.crash.children import Child, hanging, sync_days, sync_days_and_hang
 from tests.installation import Both, Installation, Side, SqliteSide, asked, table, until
 
+pytestmark = pytest.mark.matrix
+
 FIRST, LAST = "2025-01-06", "2025-01-09"
 DAYS = ["2025-01-06", "2025-01-07", "2025-01-08", "2025-01-09"]
 PER_DAY = 30
@@ -108,7 +110,6 @@ def test_a_process_killed_between_rows_and_commit_leaves_the_day_old_and_resume_
     assert crossed.versions() == [[2]] * 4
 
 
-@pytest.mark.matrix
 def test_cancel_now_ends_a_run_in_its_middle_and_writes_nothing_of_that_group(
     crossed: Crossed,
 ) -> None:
@@ -127,7 +128,6 @@ def test_cancel_now_ends_a_run_in_its_middle_and_writes_nothing_of_that_group(
     assert time.monotonic() - began < 10
 
 
-@pytest.mark.matrix
 def test_a_row_that_moved_to_another_day_stands_once(crossed: Crossed) -> None:
     crossed.installation.run(FIRST, LAST)
     crossed.both.source.execute(f"UPDATE orders SET day = '{LAST} 23:59:59+00:00' WHERE id = 0")
@@ -137,7 +137,6 @@ def test_a_row_that_moved_to_another_day_stands_once(crossed: Crossed) -> None:
     assert target == source
 
 
-@pytest.mark.matrix
 def test_days_that_shrank_are_held_back(crossed: Crossed) -> None:
     crossed.installation.run(FIRST, LAST)
     crossed.both.source.execute(f"DELETE FROM orders WHERE id < {PER_DAY - 3}")
