@@ -156,7 +156,7 @@ def create_app(operations: Operations, *, zone: tzinfo, clock: Clock | None = No
         end_date: Annotated[Day, Query()],
         only: Only = Only.ALL,
         tables: Annotated[list[Name], Query(max_length=1000)] = [],  # noqa: B006 - FastAPI copies it
-        digest: bool = False,  # noqa: FBT001, FBT002 - a query has names
+        digest: bool = False,  # noqa: FBT001, FBT002 - a query - a query has names
         rows: bool = False,  # noqa: FBT001, FBT002
     ) -> JSONResponse:
         """What a run would do, partition by partition; changes nothing.

@@ -173,7 +173,7 @@ def test_a_run_that_loses_the_lock_beside_the_target_stops_and_writes_nothing(
                 f"{end} ON d.oid = database WHERE locktype = 'advisory' AND datname = %s",
                 databases.source,
             )
-        lease = operations._parts.engine._runs[run_id][1]._order.lease  # noqa: SLF001
+        lease = operations._parts.engine._runs[run_id][1]._order.lease  # noqa: SLF001 - held
         until(lambda: _lost(lease.check))
     assert operations.run(run_id).status is RunStatus.INTERRUPTED
     assert days.both.target.execute("SELECT count(*) FROM orders") == [(0,)]

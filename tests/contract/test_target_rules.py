@@ -178,7 +178,7 @@ def test_a_foreign_key_that_cannot_wait_is_told_before_rows_move_with_what_lets_
         in told,
     ) == (RunStatus.FAILED, 0, True), told
     assert any("cannot be replaced while" in words for words in installation.warned())
-    family.target.execute(re.search(r"ALTER TABLE .*?;", told)[0])  # type: ignore[index]
+    family.target.execute(re.search(r"ALTER TABLE .*?;", told)[0])  # type: ignore[index]  # it is told
     assert installation.run(*DAYS).error is None
     assert same(family) or not synced
 

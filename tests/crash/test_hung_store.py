@@ -45,7 +45,7 @@ def days(server: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def sync_days_impatiently(pipe: Connection, *where: object) -> None:
     """As `sync_days_and_hang`, where a store that hangs is not waited for as long as usual."""
     patience.DEADLINE_S, patience.CONNECT_S = 2.0, 2
-    sync_days_and_hang(pipe, *where)  # type: ignore[arg-type]
+    sync_days_and_hang(pipe, *where)  # type: ignore[arg-type]  # pickled
 
 
 def lock_is_free(operations: Operations) -> bool:

@@ -195,7 +195,7 @@ def test_a_process_whose_run_has_just_ended_by_itself_is_left_alone(days: Days) 
             assert child.told() is RunStatus.SUCCEEDED
             return seen
 
-        parts.looker.look_at = end_after_the_look  # type: ignore[method-assign]
+        parts.looker.look_at = end_after_the_look  # type: ignore[method-assign]  # a port
         run = Operations(parts).take_over(run_id, reason="it hangs", force=True)
         assert run.status is RunStatus.SUCCEEDED
         child.process.join(0.5)

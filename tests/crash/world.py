@@ -112,7 +112,7 @@ class World:
 
     def outcomes(self) -> dict[str, str | None]:
         """How each run ended, by the ledger."""
-        return dict(self.execute("SELECT run_id, outcome FROM batch_sync_run"))  # type: ignore[arg-type]
+        return dict(self.execute("SELECT run_id, outcome FROM batch_sync_run"))  # type: ignore[arg-type]  # pairs
 
     def assert_one_wrote_at_a_time(self) -> None:
         """By the target's own log: each under its own lease, and none between another's writes."""
